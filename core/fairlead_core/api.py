@@ -84,7 +84,7 @@ class Advertise(Wire):
 
 
 class IPPoolSpec(Wire):
-    """One family per pool. `block_size` is a prefix length, `reserved` holds addresses or CIDRs never given."""
+    """One family per pool. `block_size` is a prefix length; `reserved` (addresses, CIDRs) is never given."""
 
     cidrs: tuple[str, ...] = ()
     block_size: int | None = None

@@ -1,4 +1,4 @@
 """The node's side: makes the kernel, BIRD and the CNI socket agree with the node's desired state.
 
-Only `ports` import foreign libraries; targets do not know each other; it writes its own node's status and nothing else.
+Only `ports` import foreign libraries; targets do not know each other; it writes only its own node's status.
 """
