@@ -1,0 +1,138 @@
+"""Pods come and go in bursts; every address has one owner at every instant."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.sandbox.cluster import ROOT, Cluster, wait_until
+
+pytestmark = pytest.mark.sandbox
+
+PODS = 200
+BURSTS = 4
+
+
+@dataclass(slots=True)
+class History:
+    """Routes to single addresses that the kernels of all nodes gained and lost, in order of arrival.
+
+    It is read from the kernel, not from what Fairlead believes: `ip monitor route` in every node.
+    """
+
+    events: list[tuple[float, str, str, bool]] = field(default_factory=list)
+    monitors: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def watch(self, cluster: Cluster, node: str) -> None:
+        for flag in ("-4", "-6"):
+            command = [sys.executable, "-m", "sandbox", "exec", node, "--", "ip", flag, "monitor", "route"]
+            monitor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            self.monitors.append(monitor)
+            threading.Thread(target=self.follow, args=(node, monitor), daemon=True).start()
+
+    def follow(self, node: str, monitor: subprocess.Popen[str]) -> None:
+        for line in monitor.stdout or ():
+            words = line.split()
+            gone = words[0] == "Deleted"
+            address = words[1 if gone else 0]
+            if " dev fl" in line and "table" not in words:
+                self.events.append((time.monotonic(), node, address, not gone))
+
+    def stop(self) -> None:
+        for monitor in self.monitors:
+            monitor.terminate()
+            monitor.wait(5)
+
+    def owned_twice(self) -> list[str]:
+        """Addresses that two nodes, or two links, held at one instant."""
+        held: dict[str, set[str]] = {}
+        found = []
+        for at, node, address, gained in self.events:
+            owners = held.setdefault(address, set())
+            if gained and owners - {node}:
+                found.append(f"{address} on {node} at {at:.3f} while {owners} held it")
+            (owners.add if gained else owners.discard)(node)
+        return found
+
+
+@pytest.fixture
+def history(cluster: Cluster) -> Iterator[History]:
+    recorded = History()
+    for node in cluster.nodes():
+        recorded.watch(cluster, node)
+    time.sleep(1)
+    yield recorded
+    recorded.stop()
+
+
+def pause_pod(name: str, namespace: str, node: str) -> dict[str, Any]:
+    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1", "imagePullPolicy": "IfNotPresent"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": "burst"}},
+        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]},
+    }
+
+
+def addresses_of_running_pods(cluster: Cluster, namespace: str) -> list[str]:
+    pods = cluster.get("pods", "-n", namespace)["items"]
+    return [entry["ip"] for pod in pods for entry in pod["status"].get("podIPs", [])]
+
+
+def used(cluster: Cluster) -> int:
+    """Addresses that all agents report as used."""
+    networks = cluster.get("nodenetworks")["items"]
+    return sum(pool["used"] for item in networks for pool in item["status"].get("ipam", {}).values())
+
+
+def pods_with_addresses(cluster: Cluster) -> int:
+    """Addresses that the API server shows on pods that have their own network."""
+    pods = cluster.get("pods", "-A")["items"]
+    own = [pod for pod in pods if not pod["spec"].get("hostNetwork") and pod["status"]["phase"] == "Running"]
+    return sum(len(pod["status"].get("podIPs", [])) for pod in own)
+
+
+def sandboxes(cluster: Cluster, node: str) -> set[str]:
+    """Pod sandboxes with their own network namespace that containerd of `node` holds."""
+    listed = cluster.inside(node, "sh", "-c", "ls /run/netns /var/run/netns 2>/dev/null || true")
+    return {line for line in listed.split() if line.startswith("cni-")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_hundred_pods_in_bursts_share_no_address_and_leak_none(
+    cluster: Cluster, namespace: str, history: History
+) -> None:
+    nodes = cluster.nodes()
+    before = used(cluster)
+    for burst in range(BURSTS):
+        names = [f"b{burst}-{i}" for i in range(PODS // BURSTS)]
+        cluster.apply(*(pause_pod(name, namespace, nodes[i % len(nodes)]) for i, name in enumerate(names)))
+        cluster.kubectl(
+            "wait", "-n", namespace, "--for=condition=Ready", "pod", "--all", "--timeout=240s", timeout_s=250
+        )
+        seen = addresses_of_running_pods(cluster, namespace)
+        assert len(seen) == 2 * len(names), "every pod has an address of both families"
+        assert len(set(seen)) == len(seen), "no two running pods show one address"
+        cluster.kubectl("delete", "pod", "-n", namespace, "--all", "--wait=true", timeout_s=240)
+
+    wait_until("the agents' used addresses fall back", lambda: used(cluster) == before, 120, 2)
+    assert history.owned_twice() == []
+    assert len([e for e in history.events if e[3]]) >= 2 * PODS, "the recorder saw every address come"
+    assert used(cluster) == pods_with_addresses(cluster)
+
+
+def test_the_runtimes_view_of_sandboxes_equals_the_links_of_every_node(cluster: Cluster) -> None:
+    def differs(node: str) -> bool:
+        links = json.loads(cluster.inside(node, "ip", "-j", "link", "show", "type", "veth"))
+        ours = [link for link in links if link["ifname"].startswith("fl")]
+        return len(ours) != len(sandboxes(cluster, node))
+
+    wait_until("links equal sandboxes", lambda: not any(differs(node) for node in cluster.nodes()), 60, 2)
