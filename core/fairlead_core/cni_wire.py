@@ -82,7 +82,7 @@ class SpoolKey:
 def request_length(prefix: bytes) -> int | None:
     """Total bytes of the request frame that starts with `prefix`; None while the header is incomplete.
 
-    Raises BadMagicError or FrameTooLargeError as soon as the header shows it, so that a reader never buffers more than
+    Raises BadMagicError or FrameTooLargeError as soon as the header shows it, so no reader buffers more than
     HEADER_BYTES + ENV_BYTES_MAX + STDIN_BYTES_MAX.
     """
     if len(prefix) < HEADER_BYTES:
