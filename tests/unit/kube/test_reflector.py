@@ -88,7 +88,7 @@ def test_events_reach_the_view(api: FakeAPIServer, watcher: Watcher) -> None:
 
     watcher.expect("a", "c", "d", "e", "f")
     assert watcher.reflector.view()["a"].metadata.labels == {"rack": "1"}
-    assert watcher.woken == 4
+    api.wait(lambda: watcher.woken == 4)
 
 
 def test_a_change_of_no_interest_wakes_nobody(api: FakeAPIServer, watcher: Watcher) -> None:
@@ -96,7 +96,7 @@ def test_a_change_of_no_interest_wakes_nobody(api: FakeAPIServer, watcher: Watch
     api.put(NODES, node("f"))
 
     watcher.expect("a", "b", "c", "d", "e", "f")
-    assert watcher.woken == 2
+    api.wait(lambda: watcher.woken == 2)
 
 
 def test_a_broken_watch_goes_on_where_it_was_without_a_new_list(api: FakeAPIServer, watcher: Watcher) -> None:
@@ -108,11 +108,13 @@ def test_a_broken_watch_goes_on_where_it_was_without_a_new_list(api: FakeAPIServ
 
 
 def test_a_delete_that_nobody_told_is_found_after_a_410(api: FakeAPIServer, watcher: Watcher) -> None:
+    api.put(NODES, node("f"))
+    watcher.expect("a", "b", "c", "d", "e", "f")
     api.remove(f"{NODES}/b", silently=True)
     api.compact()
 
-    watcher.expect("a", "c", "d", "e")
-    assert watcher.woken == 2
+    watcher.expect("a", "c", "d", "e", "f")
+    api.wait(lambda: watcher.woken == 3)
     assert any(trouble.expired for trouble in watcher.troubles)
 
 
