@@ -52,7 +52,8 @@ static bool take_attachments(struct conf *conf, const struct json_member *member
     return conf->has_valid_attachments = true;
 }
 
-#define SPEC_NAME "text of letters, digits, '_', '.' and '-' that starts with a letter or digit, at most 239 bytes"
+#define SPEC_NAME                                                                                            \
+    "text of letters, digits, '_', '.' and '-' that starts with a letter or digit, at most 239 bytes"
 
 static const struct field {
     const char *key;
@@ -79,7 +80,8 @@ static const struct field *find_field(const struct json_text *key) {
 
 #define SHOWN_BYTES 80
 
-static void show(char *into, size_t room, const struct json_member *member, const char *fault, const char *want) {
+static void show(char *into, size_t room, const struct json_member *member, const char *fault,
+                 const char *want) {
     int bytes = member->raw_length > SHOWN_BYTES ? SHOWN_BYTES : (int)member->raw_length;
     if (into[0] == 0)
         append(into, room, "%s: %.*s %s %s", member->key.data, bytes, member->raw, fault, want);
@@ -115,21 +117,29 @@ void conf_init(struct conf *conf) {
 
 static bool judge_version(const struct conf *conf, const struct verb *verb, struct failure *failure) {
     int index = version_index(conf->cni_version);
+    if (conf->cni_version[0] == 0 && conf->misfit[0] == 0)
+        return refuse(failure, CODE_VERSION, "Fairlead speaks CNI 0.4.0, 1.0.0 and 1.1.0.",
+                      "network configuration: cniVersion is missing");
+    if (conf->cni_version[0] == 0)
+        return refuse(failure, CODE_CONFIG, "docs/cni.md lists the keys.", "network configuration: %s",
+                      conf->misfit);
     if (index < 0)
         return refuse(failure, CODE_VERSION, "Fairlead speaks CNI 0.4.0, 1.0.0 and 1.1.0.",
                       "network configuration: cniVersion \"%s\" is not supported", conf->cni_version);
     if (index < verb->since)
-        return refuse(failure, CODE_VERSION, "Set cniVersion of the configuration to the version that has this verb.",
-                      "network configuration: cniVersion %s has no verb %s, which came with %s", conf->cni_version,
-                      verb->name, supported_versions[verb->since]);
+        return refuse(failure, CODE_VERSION,
+                      "Set cniVersion of the configuration to the version that has this verb.",
+                      "network configuration: cniVersion %s has no verb %s, which came with %s",
+                      conf->cni_version, verb->name, supported_versions[verb->since]);
     return true;
 }
 
-/* DEL and GC take away; what a configuration asks for beyond us was refused by ADD and must not keep a pod alive. */
+/* DEL and GC take away: what ADD refused must not keep a pod alive. */
 static bool judge_unsupported(const struct conf *conf, const struct verb *verb, struct failure *failure) {
     if (conf->unsupported[0] == 0 || verb->id == VERB_DEL || verb->id == VERB_GC)
         return true;
-    return refuse(failure, CODE_UNSUPPORTED_FIELD, "Remove the key: Fairlead allocates from IPPools and routes without NAT.",
+    return refuse(failure, CODE_UNSUPPORTED_FIELD,
+                  "Remove the key: Fairlead allocates from IPPools and routes without NAT.",
                   "network configuration: %s", conf->unsupported);
 }
 

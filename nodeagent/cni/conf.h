@@ -20,8 +20,8 @@ struct conf {
 void conf_init(struct conf *conf);
 
 /*
- * Reads the members of the configuration and judges them for `verb`. `conf` is filled as far as it could be read, also
- * on failure, so that the error document speaks the caller's version. Codes 1, 2, 6, 7.
+ * Reads the members of the configuration and judges them for `verb`. `conf` is filled as far as it could be
+ * read, also on failure, so that the error document speaks the caller's version. Codes 1, 2, 6, 7.
  */
 bool conf_read(struct conf *conf, const unsigned char *data, size_t length, const struct verb *verb,
                struct failure *failure);

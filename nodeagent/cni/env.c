@@ -9,7 +9,8 @@
 extern char **environ;
 
 #define PREFIX "CNI_"
-static const char details[] = "The runtime sets these variables, see the CNI specification, section 2, \"Parameters\".";
+static const char details[] =
+    "The runtime sets these variables, see the CNI specification, section 2, \"Parameters\".";
 
 static const char *get(const char *name) {
     const char *value = getenv(name);
@@ -27,7 +28,8 @@ static void complain(struct complaints *list, const char *name, const char *valu
     append(list->text, sizeof list->text, " %s", fault);
 }
 
-static void require(struct complaints *list, const char *name, const char *value, const char *(*fault)(const char *)) {
+static void require(struct complaints *list, const char *name, const char *value,
+                    const char *(*fault)(const char *)) {
     const char *found = value && fault ? fault(value) : NULL;
     if (!value)
         complain(list, name, NULL, "is not set");
@@ -42,7 +44,8 @@ static bool read_verb(struct env *env, struct failure *failure) {
     env->verb = find_verb(command);
     if (!env->verb)
         return refuse(failure, CODE_ENVIRONMENT, details,
-                      "CNI call: CNI_COMMAND \"%.64s\" is none of ADD, DEL, CHECK, STATUS, GC, VERSION", command);
+                      "CNI call: CNI_COMMAND \"%.64s\" is none of ADD, DEL, CHECK, STATUS, GC, VERSION",
+                      command);
     return true;
 }
 
@@ -84,8 +87,10 @@ bool env_copy(struct frame *frame, struct failure *failure) {
             return refuse(failure, CODE_ENVIRONMENT, details, "CNI call: %.*s is not UTF-8",
                           name_length > 64 ? 64 : name_length, *variable);
         if (!frame_add_variable(frame, *variable))
-            return refuse(failure, CODE_ENVIRONMENT, details, "CNI call: %.*s and the CNI_ variables before it have "
-                          "more than %d bytes", name_length > 64 ? 64 : name_length, *variable, ENV_BYTES_MAX);
+            return refuse(failure, CODE_ENVIRONMENT, details,
+                          "CNI call: %.*s and the CNI_ variables before it have "
+                          "more than %d bytes",
+                          name_length > 64 ? 64 : name_length, *variable, ENV_BYTES_MAX);
     }
     return true;
 }

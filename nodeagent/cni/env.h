@@ -7,14 +7,14 @@
 #include "version.h"
 
 struct env {
-    const struct verb *verb; /* NULL when CNI_COMMAND names none */
+    const struct verb *verb;                   /* NULL when CNI_COMMAND names none */
     const char *container_id, *ifname, *netns; /* NULL when not set or empty */
 };
 
-/* Reads and judges the variables for their verb. One message (code 4) names every missing and every wrong one. */
+/* Reads and judges the variables for their verb. One message (code 4) names all missing and wrong ones. */
 bool env_read(struct env *env, struct failure *failure);
 
-/* Copies every CNI_ variable into the frame, a repeated one once. Code 4 when they are too long or not UTF-8. */
+/* Copies every CNI_ variable into the frame, a repeated one once. Code 4: too long, or not UTF-8. */
 bool env_copy(struct frame *frame, struct failure *failure);
 
 #endif

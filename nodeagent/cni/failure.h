@@ -24,7 +24,7 @@ struct failure {
     const char *details; /* what to do about it; never NULL once refused */
 };
 
-/* Fills `failure`; a message longer than its room is cut. Always false, so that a check can `return refuse(...)`. */
+/* Fills `failure`, cutting a message that is too long. Always false, for `return refuse(...)` in a check. */
 bool refuse(struct failure *failure, enum cni_code code, const char *details, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -42,7 +42,8 @@ bool frame_read_stdin(struct frame *frame, int timeout_ms, struct failure *failu
         size_t room = STDIN_BYTES_MAX + 1 - frame->stdin_bytes;
         ssize_t count = read_some(start + frame->stdin_bytes, room, deadline);
         if (count < 0)
-            return refuse(failure, CODE_IO, "The runtime writes the network configuration to stdin and closes it.",
+            return refuse(failure, CODE_IO,
+                          "The runtime writes the network configuration to stdin and closes it.",
                           "network configuration: cannot read stdin to its end: %s", strerror(errno));
         if (count == 0)
             return true;

@@ -7,7 +7,8 @@
 
 struct frame {
     size_t env_bytes, stdin_bytes;
-    unsigned char bytes[HEADER_BYTES + ENV_BYTES_MAX + STDIN_BYTES_MAX + 1]; /* + 1 shows that stdin is longer */
+    unsigned char
+        bytes[HEADER_BYTES + ENV_BYTES_MAX + STDIN_BYTES_MAX + 1]; /* + 1 shows that stdin is longer */
 };
 
 /* Appends "KEY=VALUE\0"; false when the variables do not fit. Before any stdin is read. */

@@ -187,7 +187,8 @@ static bool items(struct cursor *cursor, int close, bool (*item)(struct cursor *
         if (take(cursor, close))
             return true;
         if (!take(cursor, ','))
-            return wrong(cursor, cursor->at == cursor->end ? "the end inside an object or array" : "no comma");
+            return wrong(cursor,
+                         cursor->at == cursor->end ? "the end inside an object or array" : "no comma");
         space(cursor);
     }
 }
@@ -210,7 +211,8 @@ static bool value(struct cursor *cursor, enum json_kind *kind, struct json_text 
     case 't': return *kind = JSON_TRUE, word(cursor, "true");
     case 'f': return *kind = JSON_FALSE, word(cursor, "false");
     case 'n': return *kind = JSON_NULL, word(cursor, "null");
-    case '-': case '0' ... '9': return *kind = JSON_NUMBER, number(cursor, text);
+    case '-':
+    case '0' ... '9': return *kind = JSON_NUMBER, number(cursor, text);
     default: return wrong(cursor, cursor->at == cursor->end ? "nothing" : "no value where one must be");
     }
 }

@@ -1,4 +1,4 @@
-/* A strict JSON validator (RFC 8259) that hands out the members of the top-level object and nothing deeper. */
+/* A strict JSON validator (RFC 8259) that hands out the members of the top-level object, nothing deeper. */
 #ifndef FAIRLEAD_CNI_JSON_H
 #define FAIRLEAD_CNI_JSON_H
 
@@ -33,9 +33,9 @@ struct json_fault {
 typedef void (*json_visit)(const struct json_member *member, void *context);
 
 /*
- * Validates the whole document and calls `visit` for each member of the top-level object, in order; a repeated
- * key is visited again. False with `fault` filled when the document is not one JSON object. What was visited before
- * the fault stays visited: the error document still carries the caller's version.
+ * Validates the whole document and calls `visit` for each member of the top-level object, in order; a
+ * repeated key is visited again. False with `fault` filled when the document is not one JSON object. What was
+ * visited before the fault stays visited: the error document still carries the caller's version.
  */
 bool json_object(const unsigned char *data, size_t length, json_visit visit, void *context,
                  struct json_fault *fault);

@@ -1,6 +1,6 @@
 /*
- * The CNI plugin: it judges the call's environment and configuration, hands both and the pod's network namespace to
- * the agent, and prints what the agent answers. It allocates and configures nothing itself.
+ * The CNI plugin: it judges the call's environment and configuration, hands both and the pod's network
+ * namespace to the agent, and prints what the agent answers. It allocates and configures nothing itself.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include "wire.h"
 
 #define STDIN_TIMEOUT_MS 30000
-/* stdin of a call that is refused anyway is read for its cniVersion only; a person at a terminal need not wait. */
+/* A refused call's stdin is read for its cniVersion only; a person at a terminal need not wait. */
 #define STDIN_TIMEOUT_REFUSED_MS 1000
 
 struct call {
@@ -31,7 +31,8 @@ struct call {
 static void name_subject(struct call *call) {
     const char *verb = call->env.verb->name;
     if (call->env.verb->needs & NEEDS_CONTAINER)
-        snprintf(call->subject, sizeof call->subject, "%s of %s/%s", verb, call->env.container_id, call->env.ifname);
+        snprintf(call->subject, sizeof call->subject, "%s of %s/%s", verb, call->env.container_id,
+                 call->env.ifname);
     else
         snprintf(call->subject, sizeof call->subject, "%s", verb);
 }
@@ -43,15 +44,16 @@ static bool read_environment(struct call *call, struct failure *failure) {
     return true;
 }
 
-static bool read_configuration(struct call *call, int timeout_ms, const struct verb *verb, struct failure *failure) {
+static bool read_configuration(struct call *call, int timeout_ms, const struct verb *verb,
+                               struct failure *failure) {
     conf_init(&call->conf);
     return frame_read_stdin(&call->frame, timeout_ms, failure) &&
            conf_read(&call->conf, frame_stdin(&call->frame), call->frame.stdin_bytes, verb, failure);
 }
 
 /*
- * DEL goes on without a namespace that is gone, was never one, or is the node's own by now (a reused process id): there
- * is an address to release, and without the descriptor nothing of the node can be touched.
+ * DEL goes on without a namespace that is gone, was never one, or is the node's own by now (a reused process
+ * id): there is an address to release, and without the descriptor nothing of the node can be touched.
  */
 static bool open_netns(struct call *call, struct failure *failure) {
     char fault[256];
@@ -64,7 +66,7 @@ static bool open_netns(struct call *call, struct failure *failure) {
                   "%s: CNI_NETNS \"%.256s\" cannot be used: %s", call->subject, call->env.netns, fault);
 }
 
-/* The environment's faults come first, but stdin is read all the same: the error document speaks its version. */
+/* The environment's faults come first, but stdin is read all the same: the error speaks its version. */
 static bool understand(struct call *call, struct failure *failure) {
     struct failure unused;
     if (!read_environment(call, failure)) {
@@ -101,17 +103,18 @@ static bool ask(struct call *call, struct answer *answer, struct failure *failur
     if (outcome == MALFORMED)
         return refuse(failure, CODE_IO, "Plugin and agent may be of different versions; see the agent's log.",
                       "%s: the agent at %s %s", call->subject, call->conf.socket_path, answer->cause);
-    return refuse(failure, call->env.verb->down, "The Fairlead agent of this node is down or busy; try again later.",
+    return refuse(failure, call->env.verb->down,
+                  "The Fairlead agent of this node is down or busy; try again later.",
                   "%s: the agent at %s %s", call->subject, call->conf.socket_path, answer->cause);
 }
 
-/* An agent that cannot be asked must not keep a pod from being deleted: the spool remembers, the agent catches up. */
+/* An agent that cannot be asked must not keep a pod from being deleted: it catches up from the spool. */
 static bool remember(const struct call *call, struct failure *failure) {
     char fault[512];
     struct failure first = *failure;
     size_t length = HEADER_BYTES + call->frame.env_bytes + call->frame.stdin_bytes;
-    if (spool_del(call->conf.spool_dir, call->env.container_id, call->env.ifname, call->frame.bytes, length, fault,
-                  sizeof fault))
+    if (spool_del(call->conf.spool_dir, call->env.container_id, call->env.ifname, call->frame.bytes, length,
+                  fault, sizeof fault))
         return true;
     return refuse(failure, CODE_IO, "DEL is repeated by the runtime until it succeeds.",
                   "%.1500s; and it cannot be remembered: %s", first.msg, fault);

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * Opens `path` when it is a network namespace and not the plugin's own. Answers the descriptor, or -1 with the reason
- * in `fault`.
+ * Opens `path` when it is a network namespace and not the plugin's own. Answers the descriptor, or -1 with
+ * the reason in `fault`.
  */
 int netns_open(const char *path, char *fault, size_t room);
 

@@ -25,7 +25,7 @@ static void put_text(struct document *document, const char *text) {
     put(document, text, strlen(text));
 }
 
-/* One character of a JSON string: escaped, as it is, or U+FFFD for a byte that is not UTF-8. Answers its length. */
+/* One character of a JSON string; a byte that is not UTF-8 becomes U+FFFD. Answers the bytes it read. */
 static size_t put_character(struct document *document, const unsigned char *at, const unsigned char *end) {
     char escaped[8];
     size_t length = utf8_sequence(at, end);

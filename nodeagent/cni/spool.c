@@ -55,7 +55,8 @@ bool spool_del(const char *dir, const char *container_id, const char *ifname, co
     char temporary[PATH_MAX], name[PATH_MAX];
     snprintf(temporary, sizeof temporary, "%s/.del-XXXXXX", dir);
     snprintf(name, sizeof name, "%s/%s@%s", dir, container_id, ifname);
-    if (make_dirs(dir) && write_file(temporary, frame, frame_bytes) && rename(temporary, name) == 0 && sync_dir(dir))
+    if (make_dirs(dir) && write_file(temporary, frame, frame_bytes) && rename(temporary, name) == 0 &&
+        sync_dir(dir))
         return true;
     snprintf(fault, room, "%s: %s", name, strerror(errno));
     unlink(temporary);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Writes `frame` to DIR/<container id>@<ifname>, whole or not at all and on disk before it answers. A file of the same
- * name is replaced. False with the reason in `fault`.
+ * Writes `frame` to DIR/<container id>@<ifname>, whole or not at all and on disk before it answers. A file of
+ * the same name is replaced. False with the reason in `fault`.
  */
 bool spool_del(const char *dir, const char *container_id, const char *ifname, const unsigned char *frame,
                size_t frame_bytes, char *fault, size_t room);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of the sequence at `at` (1..4), or 0 when it is none: overlong, surrogate, above U+10FFFF or cut short. */
+/* Bytes of the sequence at `at` (1..4); 0 for none: overlong, surrogate, above U+10FFFF or cut short. */
 size_t utf8_sequence(const unsigned char *at, const unsigned char *end);
 
 /* Whether a zero-terminated text is UTF-8 throughout. */

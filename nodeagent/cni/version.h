@@ -18,8 +18,8 @@ struct verb {
     enum verb_id id;
     const char *name;
     unsigned needs;
-    int since;           /* index into supported_versions */
-    enum cni_code down;  /* the code when the agent cannot be asked */
+    int since;          /* index into supported_versions */
+    enum cni_code down; /* the code when the agent cannot be asked */
 };
 
 /* The verb of that exact name, or NULL. */

@@ -35,13 +35,14 @@ static enum outcome because(struct conversation *talk, enum outcome outcome, con
 }
 
 static enum outcome late(struct conversation *talk, const char *what) {
-    snprintf(talk->answer->cause, sizeof talk->answer->cause, "%s within %d s", what, talk->timeout_ms / 1000);
+    snprintf(talk->answer->cause, sizeof talk->answer->cause, "%s within %d s", what,
+             talk->timeout_ms / 1000);
     return LATE;
 }
 
 /*
- * A blocking connect bounded by SO_SNDTIMEO: only so does the kernel wait for room in the backlog of an agent that is
- * behind; a non-blocking one answers EAGAIN at once and cannot be polled.
+ * A blocking connect bounded by SO_SNDTIMEO: only so does the kernel wait for room in the backlog of an agent
+ * that is behind; a non-blocking one answers EAGAIN at once and cannot be polled.
  */
 static enum outcome connect_agent(struct conversation *talk, const char *path) {
     int left = remaining_ms(talk->deadline);
@@ -85,12 +86,13 @@ static ssize_t send_some(int fd, const unsigned char *bytes, size_t count, int n
     return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* An agent that refuses early answers before it has read everything: then its answer counts, not our EPIPE. */
+/* An agent may refuse before it has read everything: then its answer counts, not our EPIPE. */
 static bool gone(int error) {
     return error == EPIPE || error == ECONNRESET;
 }
 
-static enum outcome send_frame(struct conversation *talk, const unsigned char *frame, size_t length, int netns_fd) {
+static enum outcome send_frame(struct conversation *talk, const unsigned char *frame, size_t length,
+                               int netns_fd) {
     size_t sent = 0;
     while (sent < length) {
         if (!ready(talk, POLLOUT))
@@ -129,13 +131,15 @@ static enum outcome read_header(struct conversation *talk, const unsigned char *
     else if (answer->exit_code > EXIT_CODE_MAX)
         snprintf(answer->cause, sizeof answer->cause, "gave an answer with exit code %u", answer->exit_code);
     else if (answer->stdout_bytes > STDOUT_BYTES_MAX)
-        snprintf(answer->cause, sizeof answer->cause, "gave an answer with %zu bytes of output", answer->stdout_bytes);
+        snprintf(answer->cause, sizeof answer->cause, "gave an answer with %zu bytes of output",
+                 answer->stdout_bytes);
     else
         return ANSWERED;
     return MALFORMED;
 }
 
-static enum outcome converse(struct conversation *talk, const unsigned char *frame, size_t length, int netns_fd) {
+static enum outcome converse(struct conversation *talk, const unsigned char *frame, size_t length,
+                             int netns_fd) {
     unsigned char header[HEADER_BYTES];
     enum outcome outcome = send_frame(talk, frame, length, netns_fd);
     if (outcome == ANSWERED)

@@ -1,7 +1,7 @@
 /*
- * The conversation with the agent. core/fairlead_core/cni_wire.py is its other side; a test compares the limits.
+ * The conversation with the agent. Its other side is core/fairlead_core/cni_wire.py; a test compares the limits.
  *
- *   request   "FLC1" | u32le env bytes | u32le stdin bytes | env | stdin     netns fd beside byte 0 (SCM_RIGHTS)
+ *   request   "FLC1" | u32le env bytes | u32le stdin bytes | env | stdin    (netns fd: SCM_RIGHTS of byte 0)
  *   response  "FLR1" | u32le exit code | u32le stdout bytes | stdout
  */
 #ifndef FAIRLEAD_CNI_WIRE_H
