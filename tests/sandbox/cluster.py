@@ -13,17 +13,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class CommandFailed(AssertionError):
+class CommandFailedError(AssertionError):
     """A command ended with a status that the test did not expect."""
 
 
 def run(argv: list[str], *, stdin: str | None = None, timeout_s: float = 60, check: bool = True) -> str:
-    """Standard output of `argv`; raises CommandFailed with both streams otherwise."""
+    """Standard output of `argv`; raises CommandFailedError with both streams otherwise."""
     done = subprocess.run(
         argv, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT
     )
     if check and done.returncode != 0:
-        raise CommandFailed(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        raise CommandFailedError(
+            f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
     return done.stdout
 
 
@@ -47,6 +49,10 @@ class Cluster:
     def state(self) -> Path:
         return ROOT / ".sandbox" / self.name
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "sandbox", "--name", self.name]
+
     def kubectl(self, *args: str, stdin: str | None = None, timeout_s: float = 60, check: bool = True) -> str:
         kubectl = [str(self.state / "bin/kubectl"), f"--kubeconfig={self.state / 'kubeconfig'}"]
         return run([*kubectl, *args], stdin=stdin, timeout_s=timeout_s, check=check)
@@ -59,17 +65,11 @@ class Cluster:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
     def sandbox(self, *args: str, timeout_s: float = 120, check: bool = True) -> str:
-        named = ["--name", self.name] if self.name else []
-        return run([sys.executable, "-m", "sandbox", *args, *named], timeout_s=timeout_s, check=check)
+        return run([*self.command, *args], timeout_s=timeout_s, check=check)
 
     def inside(self, place: str, *command: str, timeout_s: float = 60, check: bool = True) -> str:
         """Standard output of a command in node1, tor, ext or core."""
-        named = ["--name", self.name] if self.name else []
-        return run(
-            [sys.executable, "-m", "sandbox", "exec", *named, place, "--", *command],
-            timeout_s=timeout_s,
-            check=check,
-        )
+        return run([*self.command, "exec", place, "--", *command], timeout_s=timeout_s, check=check)
 
     def nodes(self) -> list[str]:
         return sorted(item["metadata"]["name"] for item in self.get("nodes")["items"])

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ class History:
 
     def watch(self, cluster: Cluster, node: str) -> None:
         for flag in ("-4", "-6"):
-            command = [sys.executable, "-m", "sandbox", "exec", node, "--", "ip", flag, "monitor", "route"]
+            command = [*cluster.command, "exec", node, "--", "ip", flag, "monitor", "route"]
             monitor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             self.monitors.append(monitor)
             threading.Thread(target=self.follow, args=(node, monitor), daemon=True).start()

@@ -16,8 +16,8 @@ EXT = {4: "10.251.0.2", 6: "fd00:251::2"}
 # Prints the address that the peer of a fresh TCP connection sees as its source.
 LISTEN_ONCE = (
     "import socket,sys;"
-    "s=socket.create_server((sys.argv[1],0),family=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET);"
-    "s.settimeout(20);print(s.getsockname()[1],flush=True);c,a=s.accept();c.sendall(a[0].encode())"
+    "f=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET;"
+    "s=socket.create_server((sys.argv[1],0),family=f);s.settimeout(20);print(s.getsockname()[1],flush=True);c,a=s.accept();c.sendall(a[0].encode())"
 )
 
 
