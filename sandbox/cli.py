@@ -1,0 +1,132 @@
+"""The words a person can say to the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from sandbox import cluster, links, machine, processes, programs
+from sandbox.progress import SandboxError, say
+from sandbox.state import State, locked, state
+from sandbox.topology import BadTopology, Machine, Topology, topology
+
+DEFAULT_NODES = 3
+SIGNALS = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. `--name` and the variable SANDBOX name a sandbox beside the default one."""
+    top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    top.add_argument("--name", default=os.environ.get("SANDBOX", ""), help="another sandbox than the default one")
+    verbs = top.add_subparsers(dest="verb", required=True)
+    up = verbs.add_parser("up", help="start the cluster, or what of it does not run")
+    up.add_argument("--nodes", type=int, help=f"how many (default: as it runs, else {DEFAULT_NODES})")
+    up.add_argument("--bare", action="store_true", help="stop before the images and the chart: nodes stay NotReady")
+    verbs.add_parser("down", help="remove it without a trace")
+    verbs.add_parser("status", help="what runs")
+    build = verbs.add_parser("build", help="only build programs")
+    build.add_argument("programs", nargs="*", help=f"some of: {' '.join(programs.PACKAGES)}")
+    inside = verbs.add_parser("exec", help="run a command on a machine")
+    inside.add_argument("machine")
+    inside.add_argument("command", nargs=argparse.REMAINDER)
+    for verb in ("kill", "stop", "start", *SIGNALS):
+        signals = verbs.add_parser(verb, help=f"{verb} a program on a machine")
+        signals.add_argument("machine")
+        signals.add_argument("programs", nargs="+")
+    for verb in ("power-off", "power-on", "link-down", "link-up"):
+        verbs.add_parser(verb, help=f"{verb} a machine").add_argument("machine")
+    return top
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the words say; the exit code is 0 when it is done, 1 with one clear message when not."""
+    arguments = parser().parse_args(words)
+    try:
+        return run(arguments)
+    except (SandboxError, BadTopology) as error:
+        say(f"sandbox: {error}")
+    except KeyboardInterrupt:
+        say("sandbox: interrupted; `make up` goes on from here, `make down` removes what there is")
+        return 130
+    return 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """One verb. Raises SandboxError or BadTopology."""
+    place = state(arguments.name)
+    nodes = getattr(arguments, "nodes", None) or place.nodes() or DEFAULT_NODES
+    plan = topology(arguments.name, nodes)
+    if arguments.verb == "exec":
+        execute(place, plan.machine(arguments.machine), arguments.command)
+    if arguments.verb == "status":
+        return status(place, plan)
+    if arguments.verb == "build":
+        programs.build(arguments.programs or programs.ALWAYS)
+        return 0
+    with locked(place):
+        change(place, plan, arguments)
+    return 0
+
+
+def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
+    """The verbs that change something, under the sandbox's lock."""
+    verb = arguments.verb
+    if verb == "up":
+        cluster.up(place, plan)
+        return
+    if verb == "down":
+        cluster.down(place, plan)
+        return
+    one = plan.machine(arguments.machine)
+    if verb in ("power-off", "power-on", "link-down", "link-up"):
+        change_machine(place, plan, one, verb)
+        return
+    for name in arguments.programs:
+        change_program(place, plan, one, name, verb)
+
+
+def change_machine(place: State, plan: Topology, one: Machine, verb: str) -> None:
+    if verb == "power-off":
+        machine.power_off(place, plan, one)
+    elif verb == "power-on":
+        cluster.power_on(place, plan, one)
+    else:
+        links.set_link(plan, one, verb.removeprefix("link-"))
+
+
+def change_program(place: State, plan: Topology, one: Machine, name: str, verb: str) -> None:
+    cluster.program(place, plan, one, name)
+    if verb == "start":
+        cluster.start(place, plan, one, name)
+    elif verb == "stop":
+        processes.stop(place, one.name, name)
+    elif verb == "kill":
+        if not processes.kill(place, one.name, name):
+            raise SandboxError(f"{name} on {one.name} does not run")
+    elif not processes.send(place, one.name, name, SIGNALS[verb]):
+        raise SandboxError(f"{name} on {one.name} does not run")
+
+
+def execute(place: State, one: Machine, command: list[str]) -> None:
+    """Become a command on a machine, inside its cgroup, so that what holds for its processes holds for this one."""
+    words = command[1:] if command[:1] == ["--"] else command
+    argv = cluster.inside(place, one, [*(words or ["bash"])])
+    (machine.own_group(one) / "cgroup.procs").write_text("0")
+    sys.stdout.flush()
+    os.execvp("nsenter", [str(word) for word in argv])
+
+
+def status(place: State, plan: Topology) -> int:
+    """Print what runs; 0 when everything does."""
+    complete = True
+    for one in plan.machines:
+        on = machine.init(place, one) is not None
+        parts = [f"{name} {'up' if processes.running(place, one.name, name) else 'DOWN'}" for name in cluster.programs_of(one)]
+        complete = complete and on and not any(part.endswith("DOWN") for part in parts)
+        print(f"{one.name:8} {'on ' if on else 'OFF'} {one.v4!s:14} {one.v6!s:16} {', '.join(parts)}".rstrip())
+    if complete:
+        print(cluster.kubectl(place, "get", "nodes", "-o", "wide").rstrip())
+        print(f"export KUBECONFIG={place.kubeconfig}")
+    return 0 if complete else 3
