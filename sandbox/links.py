@@ -5,6 +5,8 @@ Each link to the router is point to point: /32 and /128 with the router as the p
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 from sandbox.shell import attempt, run
 from sandbox.topology import (
     EXT_GATEWAY_V4,
@@ -51,35 +53,53 @@ def connect(plan: Topology, machine: Machine) -> None:
         return
     near, far = machine.namespace, plan.tor.namespace
     run(["ip", "-n", far, "link", "add", machine.name, "type", "veth", "peer", "name", UPLINK, "netns", near])
+    _batch(near, [f"link set {UPLINK} up"])
     _batch(far, router_side(machine))
     _batch(near, machine_side(machine))
 
 
 def router_side(machine: Machine) -> list[str]:
-    """Lines for `ip -batch` in the router: its address on this link, and the link up."""
+    """Lines for `ip -batch` in the router: the link up, its address there, the way to the machine."""
     link = machine.name
+    up = f"link set {link} mtu 1500 up"
     if machine.name == "ext":
-        addresses = [f"{EXT_GATEWAY_V4}/24", f"{EXT_GATEWAY_V6}/64 nodad"]
-    else:
-        addresses = [f"{TOR_V4} peer {machine.v4}/32", f"{TOR_V6} peer {machine.v6}/128 nodad"]
-    return [*(f"address add {address} dev {link}" for address in addresses), f"link set {link} mtu 1500 up"]
+        return [up, *(_address(link, address) for address in (f"{EXT_GATEWAY_V4}/24", f"{EXT_GATEWAY_V6}/64 nodad"))]
+    return [
+        up,
+        _address(link, f"{TOR_V4} peer {machine.v4}/32"),
+        _address(link, f"{TOR_V6} peer {machine.v6}/128 nodad"),
+        _peer_route(link, machine.v6),
+    ]
 
 
 def machine_side(machine: Machine) -> list[str]:
-    """Lines for `ip -batch` in the machine: its addresses, the link up, everything else by way of the router."""
+    """Lines for `ip -batch` in the machine: the link up, its addresses, everything else by way of the router."""
     if machine.name == "ext":
-        addresses = [f"{machine.v4}/24", f"{machine.v6}/64 nodad"]
+        addresses = [_address(UPLINK, f"{machine.v4}/24"), _address(UPLINK, f"{machine.v6}/64 nodad")]
         via4, via6 = EXT_GATEWAY_V4, EXT_GATEWAY_V6
     else:
-        addresses = [f"{machine.v4} peer {TOR_V4}/32", f"{machine.v6} peer {TOR_V6}/128 nodad"]
+        addresses = [
+            _address(UPLINK, f"{machine.v4} peer {TOR_V4}/32"),
+            _address(UPLINK, f"{machine.v6} peer {TOR_V6}/128 nodad"),
+            _peer_route(UPLINK, TOR_V6),
+        ]
         via4, via6 = TOR_V4, TOR_V6
     return [
-        *(f"address add {address} dev {UPLINK}" for address in addresses),
         f"link set {UPLINK} mtu 1500 up",
-        f"route add default via {via4} dev {UPLINK} src {machine.v4}",
+        *addresses,
+        f"route replace default via {via4} dev {UPLINK} src {machine.v4}",
         # onlink: the kernel notices a fresh carrier only a moment later, and until then knows no way to the router.
-        f"route add default via {via6} dev {UPLINK} src {machine.v6} onlink",
+        f"route replace default via {via6} dev {UPLINK} src {machine.v6} onlink",
     ]
+
+
+def _address(link: str, address: str) -> str:
+    return f"address replace {address} dev {link}"
+
+
+def _peer_route(link: str, peer: IPv6Address) -> str:
+    # Linux 6.18 adds it by itself only when the carrier was there before the address.
+    return f"route replace {peer}/128 dev {link} proto kernel metric 256"
 
 
 def connect_host(plan: Topology) -> None:
@@ -93,7 +113,11 @@ def connect_host(plan: Topology) -> None:
 
 def set_link(plan: Topology, machine: Machine, state: str) -> None:
     """Pull or plug the machine's cable at the router: the carrier goes on both sides."""
-    run(["ip", "-n", plan.tor.namespace, "link", "set", machine.name, state])
+    if state == "down":
+        run(["ip", "-n", plan.tor.namespace, "link", "set", machine.name, "down"])
+    else:
+        # The kernel drops IPv6 addresses of a link that goes down.
+        _batch(plan.tor.namespace, router_side(machine))
 
 
 def disconnect(plan: Topology, machine: Machine) -> None:
