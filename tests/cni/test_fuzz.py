@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,9 @@ def sanitized() -> Path:
 
 
 @pytest.fixture
-def fuzzed(sanitized: Path, tmp_path: Path) -> Plugin:
-    return Plugin(sanitized, Path(tempfile.mkdtemp(prefix="flcni")) / "cni.sock", tmp_path / "del")
+def fuzzed(sanitized: Path, tmp_path: Path) -> Iterator[Plugin]:
+    with tempfile.TemporaryDirectory(prefix="flcni") as short:
+        yield Plugin(sanitized, Path(short) / "cni.sock", tmp_path / "del")
 
 
 def sound(outcome: Outcome) -> None:
