@@ -1,0 +1,159 @@
+"""The images of a sandbox: Fairlead's own, and those that Kubernetes and its tests expect to find."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import cache, cluster, containerfile, node, oci, programs, rootfs
+from sandbox.progress import SandboxError
+from sandbox.shell import run
+from sandbox.state import REPOSITORY, State
+from sandbox.topology import Topology
+
+CONTEXT = REPOSITORY / "build" / "image"
+OWN_PACKAGES = ("core/fairlead_core", "kube/fairlead_kube", "operator/fairlead_operator", "nodeagent/fairlead_agent", "cli/fairlead_cli")
+COMMANDS = {"fairlead-operator": "fairlead_operator", "fairlead-agent": "fairlead_agent", "fairlead": "fairlead_cli"}
+REPOSITORY_NAME = "docker.io/library/fairlead"
+AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
+# What the Service tests of Kubernetes call inside agnhost, and what people look around with.
+AGNHOST_PACKAGES = ("curl", "netcat-openbsd", "bind9-dnsutils", "iproute2", "iputils-ping", "iperf", "iptables", "socat")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in one tar, by the name under which nodes know it. `key` names its content."""
+
+    reference: str
+    archive: Path
+    key: str
+
+
+def archive(reference: str, layers: Sequence[oci.Layer], settings: oci.Settings) -> Image:
+    """The image with those layers, packed once."""
+    key = cache.digest(reference, repr(settings), *(layer.sha256 for layer in layers))
+    folder = cache.artefact(
+        "image", key, lambda folder: oci.write_archive(folder / "image.tar", reference, layers, settings)
+    )
+    return Image(reference, folder / "image.tar", key)
+
+
+def pause() -> Image:
+    return archive(node.PAUSE_IMAGE, [oci.layer_of(programs.pause(), "/pause")], oci.Settings(entrypoint=("/pause",)))
+
+
+def agnhost() -> Image:
+    """The test image of Kubernetes: its one program on a small Debian."""
+    base = oci.layer_from(rootfs.tar_of("agnhost", AGNHOST_PACKAGES))
+    program = oci.layer_of(programs.path("agnhost"), "/agnhost")
+    return archive(AGNHOST, [base, program], oci.Settings(entrypoint=("/agnhost",), command=("pause",)))
+
+
+def busybox() -> Image:
+    """Debian's static busybox with a link for each of its applets."""
+    binary = Path("/bin/busybox")
+
+    def build(folder: Path) -> None:
+        for place in ("bin", "tmp", "etc"):
+            (folder / place).mkdir()
+        shutil.copy(binary, folder / "bin" / "busybox")
+        (folder / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        for applet in run([binary, "--list"]).split():
+            if applet != "busybox":
+                (folder / "bin" / applet).symlink_to("busybox")
+
+    root = cache.artefact("busybox", cache.digest(binary.read_bytes()), build)
+    return archive(BUSYBOX, [oci.layer_of(root, "/")], oci.Settings(command=("sh",)))
+
+
+def fairlead() -> Image:
+    """Fairlead's image, tagged by its content."""
+    stage_context(CONTEXT)
+    base = oci.layer_from(rootfs.tar_of("fairlead", base_packages()))
+    recipe = containerfile.read(REPOSITORY / "image" / "Containerfile", base="sandbox")
+    layers = [base, *(oci.layer_of(CONTEXT / copy.source, copy.destination) for copy in recipe.copies)]
+    tag = cache.digest(repr(recipe.settings), *(layer.sha256 for layer in layers))[:12]
+    return archive(f"{REPOSITORY_NAME}:{tag}", layers, recipe.settings)
+
+
+def base_packages() -> list[str]:
+    lines = (REPOSITORY / "image" / "base-packages.txt").read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def stage_context(context: Path) -> None:
+    """Fill the folder that image/Containerfile copies from."""
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir(parents=True)
+    (context / "libraries").symlink_to(libraries())
+    (context / "packages").mkdir()
+    for folder in OWN_PACKAGES:
+        source = REPOSITORY / folder
+        if source.exists():
+            shutil.copytree(source, context / "packages" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    _compile_python(context / "packages", "/usr/lib/fairlead/packages")
+    (context / "commands").mkdir()
+    for command, package in COMMANDS.items():
+        script = context / "commands" / command
+        script.write_text(f"#!/usr/bin/python3\nimport sys\n\nfrom {package}.main import main\n\nsys.exit(main())\n")
+        script.chmod(0o755)
+    (context / "cni").mkdir()
+    run(["make", "-s", "-C", REPOSITORY / "nodeagent" / "cni"], timeout_s=120)
+    shutil.copy(REPOSITORY / "nodeagent" / "cni" / "build" / "fairlead", context / "cni" / "fairlead")
+
+
+def libraries() -> Path:
+    """The pinned Python packages of the image, installed into a folder of their own."""
+    pins = REPOSITORY / "requirements" / "image.txt"
+
+    def install(folder: Path) -> None:
+        wheels = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--require-hashes", *wheels]
+        run([*pip, "--target", folder, "-r", pins], timeout_s=600)
+        shutil.rmtree(folder / "bin", ignore_errors=True)
+        _compile_python(folder, "/usr/lib/fairlead/libraries")
+
+    return cache.artefact("libraries", cache.digest(pins.read_text()), install)
+
+
+def _compile_python(folder: Path, destination: str) -> None:
+    # "unchecked-hash": layers carry no times that Python could compare.
+    flags = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", destination]
+    subprocess.run([_python(), "-m", "compileall", *flags, str(folder)], check=False, timeout=300, stdout=subprocess.DEVNULL)
+
+
+def _python() -> str:
+    """A Python of the image's minor version, whose bytecode it can use."""
+    return sys.executable if sys.version_info[:2] == (3, 11) else "python3.11"
+
+
+def load(place: State, plan: Topology, images: Sequence[Image]) -> None:
+    """Put the images on all nodes that lack them, some nodes at once."""
+    work: list[Callable[[], None]] = [
+        lambda name=one.name, image=image: _import(place, plan, name, image)  # type: ignore[misc]
+        for one in plan.nodes
+        for image in images
+    ]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        for done in [pool.submit(task) for task in work]:
+            done.result()
+
+
+def _import(place: State, plan: Topology, name: str, image: Image) -> None:
+    """Import unless the node's disk remembers exactly this content."""
+    seen = place.disk(name) / "images" / image.key
+    if seen.exists():
+        return
+    argv = [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io", "images", "import", image.archive]
+    try:
+        run(cluster.inside(place, plan.machine(name), argv), timeout_s=180)
+    except SandboxError as error:
+        raise SandboxError(f"{name} does not take the image {image.reference}: {error}") from error
+    seen.parent.mkdir(parents=True, exist_ok=True)
+    seen.touch()

@@ -1,0 +1,120 @@
+"""Container images without a registry or a daemon: layers are plain tars, an image is an OCI layout in one tar."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox import cache
+
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An uncompressed tar, and the SHA-256 of it in hexadecimal."""
+
+    file: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an image says about how to run it."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def layer_of(source: Path, destination: str) -> Layer:
+    """The layer that puts a file, or the content of a folder, at `destination`. Same content, same layer."""
+    key = cache.digest(destination, cache.tree_digest(source), str(source.is_file()))
+
+    def pack(folder: Path) -> None:
+        with tarfile.open(folder / "layer.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+            for file in [source] if source.is_file() else sorted(source.rglob("*")):
+                inside = Path(destination.lstrip("/")) / file.relative_to(source)
+                tar.add(file, str(inside), recursive=False, filter=_anonymous)
+
+    return layer_from(cache.artefact("layer", key, pack) / "layer.tar")
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Nobody's name and no time: two builds of the same content are the same bytes."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = 0
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+    return entry
+
+
+def layer_from(file: Path) -> Layer:
+    """A tar as a layer; its hash is kept beside it."""
+    kept = file.with_suffix(".sha256")
+    if not kept.exists():
+        with file.open("rb") as content:
+            kept.write_text(hashlib.file_digest(content, "sha256").hexdigest())
+    return Layer(file, kept.read_text())
+
+
+def write_archive(target: Path, reference: str, layers: Iterable[Layer], settings: Settings) -> None:
+    """Write the image to one tar that `ctr images import` takes."""
+    stack = list(layers)
+    config = _json(_config(stack, settings))
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _descriptor(CONFIG_TYPE, config),
+            "layers": [
+                {"mediaType": LAYER_TYPE, "digest": f"sha256:{layer.sha256}", "size": layer.file.stat().st_size}
+                for layer in stack
+            ],
+        }
+    )
+    named = {**_descriptor(MANIFEST_TYPE, manifest), "annotations": {"io.containerd.image.name": reference}}
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [named]}))
+        for blob in (config, manifest):
+            _add(tar, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
+        for sha256, file in {layer.sha256: layer.file for layer in stack}.items():
+            tar.add(file, f"blobs/sha256/{sha256}", filter=_anonymous)
+
+
+def _config(layers: list[Layer], settings: Settings) -> dict[str, Any]:
+    return {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {
+            "Entrypoint": list(settings.entrypoint) or None,
+            "Cmd": list(settings.command) or None,
+            "Env": list(settings.environment),
+            "Labels": settings.labels,
+        },
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}" for layer in layers]},
+    }
+
+
+def _descriptor(media_type: str, blob: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
