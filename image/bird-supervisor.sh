@@ -71,6 +71,8 @@ while [ -z "$stopping" ]; do
     status=0
     bird -f -R -c "$config" -s "$control" &
     bird=$!
+    # A signal between the two lines above found no BIRD to stop.
+    [ -z "$stopping" ] || stop
     await_bird
     bird=
     [ -z "$stopping" ] || break
