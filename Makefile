@@ -22,7 +22,7 @@ lint: $(VENV)/stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=core:kube:operator:nodeagent:cli $(BIN)/lint-imports
-	sandbox/shellcheck
+	$(BIN)/shellcheck $$(git ls-files "*.sh" .ci/run)
 
 unit: $(VENV)/stamp cni
 	$(BIN)/pytest -n 2 -m "not root and not sandbox and not slow" tests
