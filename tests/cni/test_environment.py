@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.cni.plugin import ATTACHMENT, Outcome, Plugin
@@ -54,6 +56,13 @@ def test_a_call_without_a_verb_says_so(plugin: Plugin) -> None:
 @pytest.mark.parametrize("verb", ["add", "UPDATE", "ADD ", "A" * 500, '"\\\x01é'])
 def test_an_unknown_verb_is_refused_with_the_known_ones(plugin: Plugin, verb: str) -> None:
     refused(plugin.call(verb, ATTACHMENT, plugin.conf()), 4, "CNI_COMMAND", verb[:64], "ADD, DEL, CHECK")
+
+
+@pytest.mark.parametrize("verb", [b"\xff", b"\xc3", "€".encode() * 22])  # the last is cut inside a character
+def test_bytes_that_are_no_character_are_shown_as_the_replacement_character(
+    plugin: Plugin, verb: bytes
+) -> None:
+    refused(plugin.call(os.fsdecode(verb), {}, plugin.conf()), 4, "\ufffd")
 
 
 BAD_IDS = ["-abc", ".abc", "_a", "a/b", "../x", "a b", "a\nb", "a@b", "aé", "a" * 240]
