@@ -25,7 +25,7 @@ class Wire(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Base of every wire struct: immutable, camelCase on the wire, absent fields stay absent."""
 
 
-class Metadata(Wire):
+class Metadata(Wire, frozen=True):
     """The part of metav1.ObjectMeta that Fairlead reads."""
 
     name: str
@@ -40,7 +40,7 @@ class Metadata(Wire):
     finalizers: tuple[str, ...] = ()
 
 
-class Condition(Wire, omit_defaults=False):
+class Condition(Wire, frozen=True, omit_defaults=False):
     """metav1.Condition. `last_transition_time` is RFC 3339 in UTC with seconds."""
 
     type: str
@@ -51,7 +51,7 @@ class Condition(Wire, omit_defaults=False):
     observed_generation: int = 0
 
 
-class Requirement(Wire):
+class Requirement(Wire, frozen=True):
     """One entry of matchExpressions; operator is In, NotIn, Exists or DoesNotExist."""
 
     key: str
@@ -59,14 +59,14 @@ class Requirement(Wire):
     values: tuple[str, ...] = ()
 
 
-class LabelSelector(Wire):
+class LabelSelector(Wire, frozen=True):
     """metav1.LabelSelector; empty selects everything."""
 
     match_labels: dict[str, str] = {}
     match_expressions: tuple[Requirement, ...] = ()
 
 
-class SecretRef(Wire):
+class SecretRef(Wire, frozen=True):
     """One key of a Secret in Fairlead's own namespace."""
 
     name: str
@@ -76,14 +76,14 @@ class SecretRef(Wire):
 # IPPool
 
 
-class Advertise(Wire):
+class Advertise(Wire, frozen=True):
     """How the fabric learns a pool: longest prefix it takes, communities ("64500:1") on the routes."""
 
     max_prefix_length: int | None = None
     communities: tuple[str, ...] = ()
 
 
-class IPPoolSpec(Wire):
+class IPPoolSpec(Wire, frozen=True):
     """One family per pool. `block_size` is a prefix length; `reserved` (addresses, CIDRs) is never given."""
 
     cidrs: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class IPPoolSpec(Wire):
     advertise: Advertise | None = None
 
 
-class AddressCount(Wire, omit_defaults=False):
+class AddressCount(Wire, frozen=True, omit_defaults=False):
     """Addresses of one pool over all nodes."""
 
     total: int = 0
@@ -105,7 +105,7 @@ class AddressCount(Wire, omit_defaults=False):
     cooling: int = 0
 
 
-class BlockCount(Wire, omit_defaults=False):
+class BlockCount(Wire, frozen=True, omit_defaults=False):
     """Blocks of one pool."""
 
     total: int = 0
@@ -113,14 +113,14 @@ class BlockCount(Wire, omit_defaults=False):
     free: int = 0
 
 
-class IPPoolStatus(Wire):
+class IPPoolStatus(Wire, frozen=True):
     observed_generation: int = -1
     addresses: AddressCount | None = None
     blocks: BlockCount | None = None
     conditions: tuple[Condition, ...] = ()
 
 
-class IPPool(Wire):
+class IPPool(Wire, frozen=True):
     metadata: Metadata
     spec: IPPoolSpec = IPPoolSpec()
     status: IPPoolStatus = IPPoolStatus()
@@ -129,7 +129,7 @@ class IPPool(Wire):
 # BGPPeer
 
 
-class Timers(Wire):
+class Timers(Wire, frozen=True):
     """BGP timers as Go-style durations ("9s")."""
 
     hold: str = "9s"
@@ -137,7 +137,7 @@ class Timers(Wire):
     connect_retry: str = "2s"
 
 
-class BFD(Wire, omit_defaults=False):
+class BFD(Wire, frozen=True, omit_defaults=False):
     """RFC 5880 asynchronous mode: a neighbour is down after interval x multiplier of silence."""
 
     enabled: bool = False
@@ -145,21 +145,21 @@ class BFD(Wire, omit_defaults=False):
     multiplier: int = 3
 
 
-class GracefulRestart(Wire, omit_defaults=False):
+class GracefulRestart(Wire, frozen=True, omit_defaults=False):
     """RFC 4724: how long a neighbour keeps our routes while our speaker restarts."""
 
     enabled: bool = True
     restart_seconds: int = 30
 
 
-class PrefixLengths(Wire, omit_defaults=False):
+class PrefixLengths(Wire, frozen=True, omit_defaults=False):
     """Prefix lengths that the fabric accepts, both ends included."""
 
     min: int
     max: int
 
 
-class BGPPeerSpec(Wire):
+class BGPPeerSpec(Wire, frozen=True):
     node_selector: LabelSelector | None = None
     local_asn: int = msgspec.field(name="localASN", default=0)
     peer_asn: int = msgspec.field(name="peerASN", default=0)
@@ -172,20 +172,20 @@ class BGPPeerSpec(Wire):
     accepted_prefix_lengths: PrefixLengths | None = None
 
 
-class SessionCount(Wire, omit_defaults=False):
+class SessionCount(Wire, frozen=True, omit_defaults=False):
     """Nodes that should hold this session, and those that have it Established."""
 
     nodes: int = 0
     established: int = 0
 
 
-class BGPPeerStatus(Wire):
+class BGPPeerStatus(Wire, frozen=True):
     observed_generation: int = -1
     sessions: SessionCount | None = None
     conditions: tuple[Condition, ...] = ()
 
 
-class BGPPeer(Wire):
+class BGPPeer(Wire, frozen=True):
     metadata: Metadata
     spec: BGPPeerSpec = BGPPeerSpec()
     status: BGPPeerStatus = BGPPeerStatus()
@@ -194,7 +194,7 @@ class BGPPeer(Wire):
 # NodeNetwork
 
 
-class Block(Wire):
+class Block(Wire, frozen=True):
     """A node's slice of a pool."""
 
     cidr: str
@@ -202,7 +202,7 @@ class Block(Wire):
     state: GrantState = msgspec.field(default="Active")
 
 
-class NodePool(Wire):
+class NodePool(Wire, frozen=True):
     """What an agent must know of a pool it holds blocks of."""
 
     name: str
@@ -212,7 +212,7 @@ class NodePool(Wire):
     communities: tuple[str, ...] = ()
 
 
-class Peer(Wire):
+class Peer(Wire, frozen=True):
     """One BGP session of one node; it carries the family of `address`."""
 
     name: str
@@ -228,7 +228,7 @@ class Peer(Wire):
     accepted_prefix_lengths: PrefixLengths | None = None
 
 
-class NodeBGP(Wire):
+class NodeBGP(Wire, frozen=True):
     """All sessions of one node. `router_id` is the node's IPv4 address or derived from its name."""
 
     local_asn: int = msgspec.field(name="localASN")
@@ -236,7 +236,7 @@ class NodeBGP(Wire):
     peers: tuple[Peer, ...] = ()
 
 
-class NodeNetworkSpec(Wire):
+class NodeNetworkSpec(Wire, frozen=True):
     """Desired state of one node. `revision` grows with every change of content and never shrinks."""
 
     revision: int = 0
@@ -245,7 +245,7 @@ class NodeNetworkSpec(Wire):
     bgp: NodeBGP | None = None
 
 
-class HeldBlock(Wire, omit_defaults=False):
+class HeldBlock(Wire, frozen=True, omit_defaults=False):
     """A block as its node holds it; Drained means nothing in it is live or cooling and none will be."""
 
     cidr: str
@@ -256,7 +256,7 @@ class HeldBlock(Wire, omit_defaults=False):
     free: int = 0
 
 
-class PoolUsage(Wire, omit_defaults=False):
+class PoolUsage(Wire, frozen=True, omit_defaults=False):
     """Addresses of one pool on one node; `wanted` is how many free ones the agent asks for."""
 
     used: int = 0
@@ -265,7 +265,7 @@ class PoolUsage(Wire, omit_defaults=False):
     wanted: int = 0
 
 
-class PeerStatus(Wire, omit_defaults=False):
+class PeerStatus(Wire, frozen=True, omit_defaults=False):
     """A session as read back from BIRD. `session` is BIRD's state (Established, Active, ...)."""
 
     name: str
@@ -276,11 +276,11 @@ class PeerStatus(Wire, omit_defaults=False):
     last_error: str | None = None
 
 
-class NodeBGPStatus(Wire):
+class NodeBGPStatus(Wire, frozen=True):
     peers: tuple[PeerStatus, ...] = ()
 
 
-class NodeNetworkStatus(Wire):
+class NodeNetworkStatus(Wire, frozen=True):
     """Written by the node's own agent only. `revision` is the accepted spec revision."""
 
     observed_generation: int = -1
@@ -292,7 +292,7 @@ class NodeNetworkStatus(Wire):
     conditions: tuple[Condition, ...] = ()
 
 
-class NodeNetwork(Wire):
+class NodeNetwork(Wire, frozen=True):
     metadata: Metadata
     spec: NodeNetworkSpec = NodeNetworkSpec()
     status: NodeNetworkStatus = NodeNetworkStatus()
@@ -301,15 +301,15 @@ class NodeNetwork(Wire):
 # The part of a core/v1 Node that the planner reads.
 
 
-class NodeAddress(Wire):
+class NodeAddress(Wire, frozen=True):
     type: str
     address: str
 
 
-class NodeStatus(Wire):
+class NodeStatus(Wire, frozen=True):
     addresses: tuple[NodeAddress, ...] = ()
 
 
-class Node(Wire):
+class Node(Wire, frozen=True):
     metadata: Metadata
     status: NodeStatus = NodeStatus()
