@@ -82,6 +82,13 @@ def test_a_request_of_a_megabyte_arrives_whole(plugin: Plugin) -> None:
     assert agent.received[0].request.stdin == stdin
 
 
+def test_an_answer_that_comes_before_the_request_was_read_counts(plugin: Plugin) -> None:
+    with FakeAgent(plugin.socket, says(Response(1, REFUSAL)), impatient=True):
+        outcome = plugin.call("STATUS", {}, plugin.conf(pad="x" * 1_000_000))
+
+    assert (outcome.status, outcome.stdout) == (1, REFUSAL)
+
+
 @pytest.mark.parametrize(("verb", "expected"), [("STATUS", 50), ("GC", 11)])
 def test_without_a_socket_the_verb_says_try_later_at_once(plugin: Plugin, verb: str, expected: int) -> None:
     before = time.monotonic()
@@ -106,7 +113,7 @@ def test_a_socket_that_nobody_serves_is_the_same_as_none(plugin: Plugin) -> None
 
 MALFORMED: list[tuple[str, bytes]] = [
     ("another protocol", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-    ("an exit code above a byte", b"FLR1\0\1\0\0\0\0\0\0"),
+    ("an exit code above a byte", b"FLR1\0\1\0\0\2\0\0\0{}"),
     ("a length above the limit", b"FLR1\0\0\0\0\xff\xff\xff\xff"),
     ("an error without a document", cni_wire.encode_response(Response(1, b""))),
     ("an error that is no JSON", cni_wire.encode_response(Response(1, b"Traceback"))),

@@ -33,10 +33,13 @@ def says(response: Response) -> Answer:
 
 
 class FakeAgent:
-    """`answer` gives the bytes to send before the connection is closed; None keeps it open and silent."""
+    """`answer` gives the bytes to send before the connection is closed; None keeps it open and silent.
 
-    def __init__(self, path: Path, answer: Answer) -> None:
-        self.path = path
+    An impatient agent answers after the header, whatever else is on its way.
+    """
+
+    def __init__(self, path: Path, answer: Answer, impatient: bool = False) -> None:
+        self.path, self._impatient = path, impatient
         self.received: list[Received] = []
         self._answer = answer
         self._open: list[socket.socket] = []
@@ -66,7 +69,7 @@ class FakeAgent:
             self._converse(connection)
 
     def _converse(self, connection: socket.socket) -> None:
-        received = receive(connection)
+        received = _only_header(connection) if self._impatient else receive(connection)
         self.received.append(received)
         answer = self._answer(received)
         if answer is None:
@@ -82,6 +85,11 @@ def receive(connection: socket.socket) -> Received:
     while (length := cni_wire.request_length(data)) is None or len(data) < length:
         data += connection.recv(65536)
     return Received(cni_wire.decode_request(data), _inode(descriptors))
+
+
+def _only_header(connection: socket.socket) -> Received:
+    connection.recv(cni_wire.HEADER_BYTES)
+    return Received(Request({}, b""), None)
 
 
 def _inode(descriptors: list[int]) -> int | None:
