@@ -5,24 +5,28 @@ from __future__ import annotations
 from fairlead_agent.ports.kernel import Wiring
 from fairlead_agent.ports.netlink import GATEWAYS
 from fairlead_core.cni import Attachment
-from fairlead_core.lease import Lease
+from fairlead_core.lease import Lease, Owner
 
 ALIAS_PREFIX = "fairlead:"  # part of the fence: a link that lacks it is not ours, whatever its name
 
 
 def wiring(lease: Lease, mtu_bytes: int) -> Wiring:
-    """The links, addresses and routes of a lease. The alias tells a person at the node whose link it is."""
-    owner = lease.owner
-    whose = f"{owner.namespace}/{owner.pod_name}" if owner.pod_name else owner.ifname
+    """The links, addresses and routes of a lease."""
     return Wiring(
         host_ifname=lease.host_ifname,
         host_mac=lease.host_mac,
-        pod_ifname=owner.ifname,
+        pod_ifname=lease.owner.ifname,
         pod_mac=lease.pod_mac,
         addresses=lease.addresses,
         mtu=mtu_bytes,
-        alias=f"{ALIAS_PREFIX}{whose} {owner.container_id}"[:255],
+        alias=alias(lease.owner),
     )
+
+
+def alias(owner: Owner) -> str:
+    """Tells a person at the node whose link it is; the kernel takes 255 bytes."""
+    whose = f"{owner.namespace}/{owner.pod_name}" if owner.pod_name else owner.ifname
+    return f"{ALIAS_PREFIX}{whose} {owner.container_id}"[:255]
 
 
 def attachment(lease: Lease, netns: str, mtu_bytes: int) -> Attachment:
