@@ -21,7 +21,7 @@ from fairlead_core.lease import Key
 Network: TypeAlias = IPv4Network | IPv6Network
 Span: TypeAlias = tuple[int, int]  # first and last, both included
 
-NEVER_S: Final = 0.0
+NEVER_S: Final = float("-inf")
 FREE_SHOWN_MAX: Final = 2**31 - 1  # wire counts are int32 for some readers, an IPv6 block may be larger
 RESTS_KEPT: Final = 1024
 
@@ -107,7 +107,7 @@ class Page:
         All that cool down, and otherwise the newest RESTS_KEPT: older ones count as never used then, which
         keeps them ahead of the others.
         """
-        resting = self._resting()
+        resting = [item for item in self._resting() if item[1] != NEVER_S]
         return resting[-max(RESTS_KEPT, self.cooling(now, cooldown_s)) :]
 
     def cooling(self, now: float, cooldown_s: float) -> int:

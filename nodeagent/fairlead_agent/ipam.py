@@ -91,9 +91,9 @@ class NodeIPAM:
     def sweep(self, is_live: Callable[[Owner], bool], grace_s: float) -> tuple[Lease, ...]:
         """Releases every lease whose owner was not live in two looks at least `grace_s` apart.
 
-        With grace_s 0 one look is enough: CNI GC with its valid attachments (the CNI specification, "Lifecycle
-        & Ordering", forbids ADD and DEL meanwhile). An owner that was live in between starts over. Returns what
-        was released, for the caller to unwire. Raises PortError after having tried all.
+        With grace_s 0 one look is enough: CNI GC with its valid attachments (CNI 1.1, "Lifecycle & Ordering",
+        forbids ADD and DEL meanwhile). An owner that was live in between starts over. Returns what was
+        released, for the caller to unwire. Raises PortError after having tried all.
         """
         released: list[Lease] = []
         failures: list[PortError] = []
