@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from sandbox import cluster, links, machine, processes, programs
+from sandbox import cluster, images, install, links, machine, packages, processes, programs
 from sandbox.progress import SandboxError, say
 from sandbox.state import State, locked, state
 from sandbox.topology import BadTopology, Machine, Topology, topology
@@ -26,6 +26,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--bare", action="store_true", help="stop before the images and the chart: nodes stay NotReady")
     verbs.add_parser("down", help="remove it without a trace")
     verbs.add_parser("status", help="what runs")
+    verbs.add_parser("image", help="only build Fairlead's image, and fill build/image for other builders")
+    elsewhere = verbs.add_parser("install", help="install the chart on a cluster that is not ours")
+    elsewhere.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG", ""))
+    elsewhere.add_argument("helm", nargs=argparse.REMAINDER, help="words for helm, after --")
     build = verbs.add_parser("build", help="only build programs")
     build.add_argument("programs", nargs="*", help=f"some of: {' '.join(programs.PACKAGES)}")
     inside = verbs.add_parser("exec", help="run a command on a machine")
@@ -62,12 +66,29 @@ def run(arguments: argparse.Namespace) -> int:
         execute(place, plan.machine(arguments.machine), arguments.command)
     if arguments.verb == "status":
         return status(place, plan)
-    if arguments.verb == "build":
-        programs.build(arguments.programs or programs.ALWAYS)
+    if arguments.verb in WITHOUT_CLUSTER:
+        WITHOUT_CLUSTER[arguments.verb](arguments)
         return 0
     with locked(place):
         change(place, plan, arguments)
     return 0
+
+
+def build(arguments: argparse.Namespace) -> None:
+    packages.ensure()
+    programs.build(arguments.programs or programs.ALWAYS)
+
+
+def image(_: argparse.Namespace) -> None:
+    packages.ensure()
+    print(images.fairlead().reference)
+
+
+def install_elsewhere(arguments: argparse.Namespace) -> None:
+    install.elsewhere(arguments.kubeconfig, [word for word in arguments.helm if word != "--"])
+
+
+WITHOUT_CLUSTER = {"build": build, "image": image, "install": install_elsewhere}
 
 
 def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
@@ -75,6 +96,9 @@ def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
     verb = arguments.verb
     if verb == "up":
         cluster.up(place, plan)
+        if not arguments.bare:
+            install.up(place, plan)
+            say(f"up. export KUBECONFIG={place.kubeconfig}  PATH={place.bin}:$PATH")
         return
     if verb == "down":
         cluster.down(place, plan)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import cache, cluster, containerfile, node, oci, programs, rootfs
+from sandbox.oci import Image
 from sandbox.progress import SandboxError
-from sandbox.shell import run
+from sandbox.shell import run, tail
 from sandbox.state import REPOSITORY, State
-from sandbox.topology import Topology
+from sandbox.topology import Machine, Topology
 
 CONTEXT = REPOSITORY / "build" / "image"
 OWN_PACKAGES = ("core/fairlead_core", "kube/fairlead_kube", "operator/fairlead_operator", "nodeagent/fairlead_agent", "cli/fairlead_cli")
@@ -26,33 +26,15 @@ BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
 AGNHOST_PACKAGES = ("curl", "netcat-openbsd", "bind9-dnsutils", "iproute2", "iputils-ping", "iperf", "iptables", "socat")
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image in one tar, by the name under which nodes know it. `key` names its content."""
-
-    reference: str
-    archive: Path
-    key: str
-
-
-def archive(reference: str, layers: Sequence[oci.Layer], settings: oci.Settings) -> Image:
-    """The image with those layers, packed once."""
-    key = cache.digest(reference, repr(settings), *(layer.sha256 for layer in layers))
-    folder = cache.artefact(
-        "image", key, lambda folder: oci.write_archive(folder / "image.tar", reference, layers, settings)
-    )
-    return Image(reference, folder / "image.tar", key)
-
-
 def pause() -> Image:
-    return archive(node.PAUSE_IMAGE, [oci.layer_of(programs.pause(), "/pause")], oci.Settings(entrypoint=("/pause",)))
+    return Image(node.PAUSE_IMAGE, (oci.layer_of(programs.pause(), "/pause"),), oci.Settings(entrypoint=("/pause",)))
 
 
 def agnhost() -> Image:
     """The test image of Kubernetes: its one program on a small Debian."""
     base = oci.layer_from(rootfs.tar_of("agnhost", AGNHOST_PACKAGES))
     program = oci.layer_of(programs.path("agnhost"), "/agnhost")
-    return archive(AGNHOST, [base, program], oci.Settings(entrypoint=("/agnhost",), command=("pause",)))
+    return Image(AGNHOST, (base, program), oci.Settings(entrypoint=("/agnhost",), command=("pause",)))
 
 
 def busybox() -> Image:
@@ -69,7 +51,7 @@ def busybox() -> Image:
                 (folder / "bin" / applet).symlink_to("busybox")
 
     root = cache.artefact("busybox", cache.digest(binary.read_bytes()), build)
-    return archive(BUSYBOX, [oci.layer_of(root, "/")], oci.Settings(command=("sh",)))
+    return Image(BUSYBOX, (oci.layer_of(root, "/"),), oci.Settings(command=("sh",)))
 
 
 def fairlead() -> Image:
@@ -77,9 +59,9 @@ def fairlead() -> Image:
     stage_context(CONTEXT)
     base = oci.layer_from(rootfs.tar_of("fairlead", base_packages()))
     recipe = containerfile.read(REPOSITORY / "image" / "Containerfile", base="sandbox")
-    layers = [base, *(oci.layer_of(CONTEXT / copy.source, copy.destination) for copy in recipe.copies)]
+    layers = (base, *(oci.layer_of(CONTEXT / copy.source, copy.destination) for copy in recipe.copies))
     tag = cache.digest(repr(recipe.settings), *(layer.sha256 for layer in layers))[:12]
-    return archive(f"{REPOSITORY_NAME}:{tag}", layers, recipe.settings)
+    return Image(f"{REPOSITORY_NAME}:{tag}", layers, recipe.settings)
 
 
 def base_packages() -> list[str]:
@@ -135,25 +117,36 @@ def _python() -> str:
 
 def load(place: State, plan: Topology, images: Sequence[Image]) -> None:
     """Put the images on all nodes that lack them, some nodes at once."""
-    work: list[Callable[[], None]] = [
-        lambda name=one.name, image=image: _import(place, plan, name, image)  # type: ignore[misc]
-        for one in plan.nodes
-        for image in images
-    ]
     with ThreadPoolExecutor(max_workers=3) as pool:
-        for done in [pool.submit(task) for task in work]:
+        for done in [pool.submit(_load_on, place, one, images) for one in plan.nodes]:
             done.result()
 
 
-def _import(place: State, plan: Topology, name: str, image: Image) -> None:
-    """Import unless the node's disk remembers exactly this content."""
-    seen = place.disk(name) / "images" / image.key
-    if seen.exists():
-        return
-    argv = [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io", "images", "import", image.archive]
-    try:
-        run(cluster.inside(place, plan.machine(name), argv), timeout_s=180)
-    except SandboxError as error:
-        raise SandboxError(f"{name} does not take the image {image.reference}: {error}") from error
-    seen.parent.mkdir(parents=True, exist_ok=True)
-    seen.touch()
+def _load_on(place: State, one: Machine, images: Sequence[Image]) -> None:
+    for image in images:
+        # The node's disk remembers what it was given, so a node that comes back after a power cut asks for nothing.
+        memory = place.disk(one.name) / "images"
+        if not (memory / image.key).exists():
+            _import(place, one, image, {file.name for file in memory.glob("*")})
+            memory.mkdir(parents=True, exist_ok=True)
+            for name in (image.key, *(layer.sha256 for layer in image.layers)):
+                (memory / name).touch()
+
+
+def _import(place: State, one: Machine, image: Image, known: Collection[str]) -> None:
+    """Stream the image into the node's containerd, without layers that it has."""
+    argv = cluster.inside(place, one, [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io", "images", "import", "-"])
+    log = place.log(one.name, "import")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as said:
+        importer = subprocess.Popen([str(word) for word in argv], stdin=subprocess.PIPE, stdout=said, stderr=said)
+        assert importer.stdin
+        try:
+            oci.write_archive(importer.stdin, image, known)
+            importer.stdin.close()
+            code = importer.wait(timeout=180)
+        except (OSError, subprocess.TimeoutExpired):
+            importer.kill()
+            code = importer.wait()
+    if code:
+        raise SandboxError(f"{one.name} does not take the image {image.reference}:\n{tail(log.read_text())}")

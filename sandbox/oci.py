@@ -6,10 +6,10 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sandbox import cache
 
@@ -67,32 +67,39 @@ def layer_from(file: Path) -> Layer:
     return Layer(file, kept.read_text())
 
 
-def write_archive(target: Path, reference: str, layers: Iterable[Layer], settings: Settings) -> None:
-    """Write the image to one tar that `ctr images import` takes."""
-    stack = list(layers)
-    config = _json(_config(stack, settings))
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image by the name under which nodes know it."""
+
+    reference: str
+    layers: tuple[Layer, ...]
+    settings: Settings
+
+    @property
+    def key(self) -> str:
+        """One name for the whole content."""
+        return cache.digest(self.reference, repr(self.settings), *(layer.sha256 for layer in self.layers))
+
+
+def write_archive(target: IO[bytes], image: Image, known: Collection[str] = ()) -> None:
+    """Write the image as one tar that `ctr images import` takes, without the layers whose SHA-256 is `known` there."""
+    config = _json(_config(image.layers, image.settings))
+    layers = [_descriptor(LAYER_TYPE, layer.sha256, layer.file.stat().st_size) for layer in image.layers]
     manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": _descriptor(CONFIG_TYPE, config),
-            "layers": [
-                {"mediaType": LAYER_TYPE, "digest": f"sha256:{layer.sha256}", "size": layer.file.stat().st_size}
-                for layer in stack
-            ],
-        }
+        {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": _blob(CONFIG_TYPE, config), "layers": layers}
     )
-    named = {**_descriptor(MANIFEST_TYPE, manifest), "annotations": {"io.containerd.image.name": reference}}
-    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
+    named = {**_blob(MANIFEST_TYPE, manifest), "annotations": {"io.containerd.image.name": image.reference}}
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
         _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [named]}))
         for blob in (config, manifest):
             _add(tar, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
-        for sha256, file in {layer.sha256: layer.file for layer in stack}.items():
-            tar.add(file, f"blobs/sha256/{sha256}", filter=_anonymous)
+        for sha256, file in {layer.sha256: layer.file for layer in image.layers}.items():
+            if sha256 not in known:
+                tar.add(file, f"blobs/sha256/{sha256}", filter=_anonymous)
 
 
-def _config(layers: list[Layer], settings: Settings) -> dict[str, Any]:
+def _config(layers: Iterable[Layer], settings: Settings) -> dict[str, Any]:
     return {
         "architecture": "amd64",
         "os": "linux",
@@ -106,8 +113,12 @@ def _config(layers: list[Layer], settings: Settings) -> dict[str, Any]:
     }
 
 
-def _descriptor(media_type: str, blob: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+def _blob(media_type: str, blob: bytes) -> dict[str, Any]:
+    return _descriptor(media_type, hashlib.sha256(blob).hexdigest(), len(blob))
+
+
+def _descriptor(media_type: str, sha256: str, size: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": f"sha256:{sha256}", "size": size}
 
 
 def _json(value: object) -> bytes:

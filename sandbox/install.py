@@ -1,0 +1,89 @@
+"""Puts Fairlead on a cluster with its chart: on the sandbox, or on any other by its kubeconfig."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox import cache, cluster, images, programs
+from sandbox.oci import Image
+from sandbox.progress import SandboxError, step, wait_until
+from sandbox.shell import attempt, run
+from sandbox.state import REPOSITORY, State, write
+from sandbox.topology import API_PORT, Topology
+
+CHART = REPOSITORY / "charts" / "fairlead"
+EXAMPLES = REPOSITORY / "crds" / "examples"
+NAMESPACE = "fairlead-system"
+RELEASE = "fairlead"
+READY_TIMEOUT_S = 180
+
+
+def up(place: State, plan: Topology) -> None:
+    """Fairlead's image and chart on the sandbox, then wait until pods can run everywhere. Safe to repeat."""
+    with step("images"):
+        own = images.fairlead()
+        images.load(place, plan, [images.pause(), own])
+    if not installed(place, own):
+        with step(f"chart, image {own.reference}"):
+            helm_on_sandbox(place, plan, own)
+            cluster.kubectl(place, "apply", "--server-side", "--force-conflicts", "-f", str(EXAMPLES))
+        write(place.root / "run" / "installed", stamp(own))
+    with step("test images"):
+        images.load(place, plan, [images.agnhost(), images.busybox()])
+    with step("nodes Ready"):
+        wait_ready(place, plan)
+
+
+def stamp(own: Image) -> str:
+    return cache.digest(own.reference, cache.tree_digest(CHART, EXAMPLES)) + "\n"
+
+
+def installed(place: State, own: Image) -> bool:
+    """Whether the release on the cluster is what the files say."""
+    mark = place.root / "run" / "installed"
+    if not mark.exists() or mark.read_text() != stamp(own):
+        return False
+    return attempt(helm(place) + ["status", RELEASE, "-n", NAMESPACE]).returncode == 0
+
+
+def helm(place: State) -> list[str | Path]:
+    return [place.bin / "helm", f"--kubeconfig={place.kubeconfig}"]
+
+
+def helm_on_sandbox(place: State, plan: Topology, own: Image) -> None:
+    tag = own.reference.rpartition(":")[2]
+    values = [f"image.tag={tag}", f"k8sServiceHost={plan.core.v4}", f"k8sServicePort={API_PORT}"]
+    settings = [word for value in values for word in ("--set-string" if value.startswith("image") else "--set", value)]
+    chart = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", *settings]
+    run([*helm(place), *chart, "--timeout", "60s"], timeout_s=90)
+
+
+def elsewhere(kubeconfig: str, words: Sequence[str]) -> None:
+    """Install the chart on a cluster that is not ours; `words` go to helm, such as --set image.repository=..."""
+    if not kubeconfig or not os.access(kubeconfig, os.R_OK):
+        raise SandboxError(f"kubeconfig {kubeconfig!r} cannot be read: say KUBECONFIG=path/of/a/kubeconfig")
+    programs.build(["helm"])
+    chart = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace"]
+    print(run([programs.path("helm"), f"--kubeconfig={kubeconfig}", *chart, *words], timeout_s=600).rstrip())
+
+
+def wait_ready(place: State, plan: Topology) -> None:
+    """Until every node is Ready. Raises SandboxError with what the nodes and Fairlead's pods say."""
+    path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
+
+    def ready() -> bool:
+        said = dict(pair.split("=") for pair in cluster.kubectl(place, "get", "nodes", "-o", f"jsonpath={path}").split())
+        return all(said.get(one.name) == "True" for one in plan.nodes)
+
+    wait_until(ready, READY_TIMEOUT_S, lambda: not_ready(place), 0.3)
+
+
+def not_ready(place: State) -> str:
+    """Why nodes are not Ready, as far as the cluster tells."""
+    pods = cluster.kubectl(place, "get", "pods", "-n", NAMESPACE, "-o", "wide")
+    nodes = cluster.kubectl(place, "get", "nodes")
+    component = ["logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=fairlead", "--all-containers", "--tail=8", "--prefix"]
+    logs = attempt([place.bin / "kubectl", f"--kubeconfig={place.kubeconfig}", *component], timeout_s=30)
+    return f"nodes are not Ready\n{nodes}{pods}{logs.stdout}{logs.stderr}  likely cause: an agent or BIRD does not start"
