@@ -77,7 +77,9 @@ class Bird:
         """Sessions, BFD and what each established session has really exported. Raises PortError."""
         with self._session() as bird, _answers_of("show"):
             protocols = birdc.parse_protocols(bird.ask("show protocols all"))
-            bfd = birdc.parse_bfd_sessions(bird.ask("show bfd sessions"))
+            # Without a BFD protocol the question is an error.
+            has_bfd = any(protocol.kind == "BFD" for protocol in protocols)
+            bfd = birdc.parse_bfd_sessions(bird.ask("show bfd sessions")) if has_bfd else ()
             up = [protocol.name for protocol in protocols if protocol.bgp_state == ESTABLISHED]
             return Seen(protocols, bfd, {name: _exported(bird, name) for name in up})
 
@@ -171,7 +173,7 @@ def _missing(bird: _Session, config: BirdConfig) -> str:
 
 
 def _exported(bird: _Session, protocol: str) -> tuple[Network, ...]:
-    # "exported" is what went out, "export" only what today's filter would send. A session may closeany time.
+    # "exported" is what went out, "export" only what today's filter would send. A session may close now.
     try:
         return birdc.parse_routes(bird.ask(f"show route exported {protocol}"))
     except PortError:
