@@ -85,6 +85,7 @@ def stage_context(context: Path) -> None:
         script = context / "commands" / command
         script.write_text(f"#!/usr/bin/python3\nimport sys\n\nfrom {package}.main import main\n\nsys.exit(main())\n")
         script.chmod(0o755)
+    shutil.copy(REPOSITORY / "image" / "bird-supervisor.sh", context)
     (context / "cni").mkdir()
     run(["make", "-s", "-C", REPOSITORY / "nodeagent" / "cni"], timeout_s=120)
     shutil.copy(REPOSITORY / "nodeagent" / "cni" / "build" / "fairlead", context / "cni" / "fairlead")

@@ -17,7 +17,7 @@ CHART = REPOSITORY / "charts" / "fairlead"
 EXAMPLES = REPOSITORY / "crds" / "examples"
 NAMESPACE = "fairlead-system"
 RELEASE = "fairlead"
-READY_TIMEOUT_S = 180
+READY_TIMEOUT_S = 120
 
 
 def up(place: State, plan: Topology) -> None:
