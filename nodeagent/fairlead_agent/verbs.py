@@ -28,6 +28,7 @@ from fairlead_core.lease import Lease, Owner
 from fairlead_core.outcome import Rejected, Waiting
 
 NO_SPEC = Waiting("NoSpec", "the node has no accepted NodeNetwork yet")
+RETAKE_S = 0.5
 EMPTY_GRACE_S = 30.0  # without a free address for longer than this, STATUS says so: a block comes in 0.1 s
 
 
@@ -139,8 +140,10 @@ class Verbs:
             if isinstance(taken, Rejected):
                 return _later(call, taken.message)
             self._wake()
-            if not self._node.wait_newer(version, deadline_s):
+            if time.monotonic() >= deadline_s:
                 return _later(call, taken.message)
+            # Also without news: cooling addresses come back by themselves.
+            self._node.wait_newer(version, min(deadline_s, time.monotonic() + RETAKE_S))
 
     def _wire(self, call: Call, lease: Lease, netns_fd: int) -> bytes | Failure:
         try:

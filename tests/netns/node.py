@@ -1,4 +1,4 @@
-"""A node without a cluster: a network namespace with an uplink, a real agent in it, pods as further namespaces."""
+"""A node without a cluster: a network namespace with an uplink, a real agent in it, pods as more namespaces."""
 
 from __future__ import annotations
 
@@ -102,7 +102,12 @@ class Node:
             "FAIRLEAD_STATE_DIR": "state", "FAIRLEAD_RUN_DIR": "run",
             "FAIRLEAD_CNI_CONF_DIR": "net.d", "FAIRLEAD_DESIRED_FILE": "offered.json",
         }  # fmt: skip
-        env = {"NODE_NAME": self.name, "PYTHONPATH": PACKAGES, "FAIRLEAD_PASS_SECONDS": "0.3", "PATH": os.environ["PATH"]}
+        env = {
+            "NODE_NAME": self.name,
+            "PYTHONPATH": PACKAGES,
+            "FAIRLEAD_PASS_SECONDS": "0.3",
+            "PATH": os.environ["PATH"],
+        }
         env |= {key: str(self.directory / path) for key, path in paths.items()} | self.env
         command = ["nsenter", f"--net=/run/netns/{self.name}", sys.executable, "-m", "fairlead_agent.main"]
         with open(self.directory / "agent.log", "ab") as log:
@@ -124,7 +129,9 @@ class Node:
         run("ip", "-n", pod, "link", "set", "lo", "up")
         return pod
 
-    def cni(self, verb: str, pod: str = "", *, container: str = "", conf: dict[str, Any] | None = None) -> Answer:
+    def cni(
+        self, verb: str, pod: str = "", *, container: str = "", conf: dict[str, Any] | None = None
+    ) -> Answer:
         """One CNI call through the agent's socket, as the plugin makes it."""
         env = {"CNI_COMMAND": verb, "CNI_PATH": "/opt/cni/bin"}
         if pod or container:
@@ -154,7 +161,8 @@ class Node:
 
     def http(self, path: str) -> tuple[int, str]:
         """Status and text of the agent's HTTP endpoint."""
-        script = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9965{path}', timeout=5).read().decode())"
+        url = f"http://127.0.0.1:9965{path}"
+        script = f"import urllib.request as u; print(u.urlopen('{url}', timeout=5).read().decode())"
         done = subprocess.run(
             ["nsenter", f"--net=/run/netns/{self.name}", sys.executable, "-c", script],
             capture_output=True, text=True, timeout=20, check=False,
@@ -164,7 +172,9 @@ class Node:
     def leases(self) -> int:
         """Addresses in use, both families, from the metrics."""
         lines = self.http("/metrics")[1].splitlines()
-        used = [line for line in lines if line.startswith("fairlead_ipam_addresses") and 'state="used"' in line]
+        used = [
+            line for line in lines if line.startswith("fairlead_ipam_addresses") and 'state="used"' in line
+        ]
         return sum(int(float(line.split()[-1])) for line in used)
 
     def _serves(self) -> bool:
