@@ -1,0 +1,104 @@
+"""kopf tells that an IPPool or a BGPPeer changed. Nothing else of it is used: the event's content is not
+read.
+
+Runs in a thread with its own event loop; a change sets the wake-up, and the pass reads everything anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from fairlead_core.api import GROUP, VERSION
+from fairlead_kube.config import KubeConfig
+from fairlead_kube.credentials import Credentials
+
+
+class Notices:
+    """kopf in a thread, from `start` to `stop`. `alive` is false once kopf has ended for whatever reason."""
+
+    def __init__(self, config: KubeConfig, on_change: Callable[[], None]) -> None:
+        self._registry = _registry(config, on_change)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+
+    def start(self) -> None:
+        # kopf logs each event at INFO; the operator logs changes of the world itself.
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.run(
+            kopf.operator(
+                registry=self._registry,
+                settings=kopf_settings(),
+                clusterwide=True,
+                standalone=True,  # peering is no leader election: equal priorities freeze every replica
+                stop_flag=self._stop,
+            )
+        )
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """kopf as a mere listener: it keeps no state on objects; would it ever, then under our own names."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.persistence.finalizer = f"{GROUP}/kopf"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}")
+    settings.process.ultimate_exiting_timeout = None  # the process belongs to main, which bounds its own end
+    settings.networking.connect_timeout = 5.0
+    settings.networking.request_timeout = 30.0
+    settings.watching.server_timeout = 270.0
+    settings.watching.connect_timeout = 5.0
+    return settings
+
+
+def _registry(config: KubeConfig, on_change: Callable[[], None]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    def changed(**_: Any) -> None:
+        on_change()
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return _connection(config)
+
+    for plural in ("ippools", "bgppeers"):
+        kopf.on.event(GROUP, VERSION, plural, registry=registry)(_async(changed))
+    kopf.on.login(registry=registry)(login)
+    return registry
+
+
+def _async(function: Callable[..., None]) -> Callable[..., Any]:
+    async def call(**known: Any) -> None:
+        function(**known)
+
+    return call
+
+
+def _connection(config: KubeConfig) -> kopf.ConnectionInfo:
+    token = Credentials(config).token()
+    return kopf.ConnectionInfo(
+        server=config.server,
+        ca_data=config.ca_pem,
+        insecure=not config.verify,
+        scheme="Bearer" if token else None,
+        token=token,
+        certificate_data=config.cert_pem,
+        private_key_data=config.key_pem,
+        default_namespace=config.namespace,
+    )
