@@ -35,7 +35,7 @@ def main() -> int:
 def _serve(settings: Settings, client: KubeClient) -> int:
     metrics = Metrics()
     loop = Loop(client, settings, metrics)
-    notices = Notices(client.config, loop.notice)
+    notices = Notices(client.config, loop.notice, lambda told: log.warning("notices", error=told))
 
     def health() -> str:
         return loop.health() or ("" if notices.alive else "kopf has ended")
@@ -47,10 +47,9 @@ def _serve(settings: Settings, client: KubeClient) -> int:
     probe.start()
     log.info("operator started", identity=settings.identity, server=client.config.server, port=probe.port)
     loop.run()
-    well = notices.alive
     notices.stop()
     log.info("operator stopped", identity=settings.identity)
-    return 0 if well else 1
+    return 0
 
 
 def _log_as_json() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
@@ -18,18 +18,25 @@ from fairlead_core.api import GROUP, VERSION
 from fairlead_kube.config import KubeConfig
 from fairlead_kube.credentials import Credentials
 
+RESTART_S: Final = 5.0
+
 
 class Notices:
-    """kopf in a thread, from `start` to `stop`. `alive` is false once kopf has ended for whatever reason."""
+    """kopf in a thread, from `start` to `stop`. When it ends by itself (an API server that is away for long
+    does that to it) `on_trouble` hears why and it starts anew; until then passes come by their period."""
 
-    def __init__(self, config: KubeConfig, on_change: Callable[[], None]) -> None:
-        self._registry = _registry(config, on_change)
+    def __init__(
+        self, config: KubeConfig, on_change: Callable[[], None], on_trouble: Callable[[str], None]
+    ) -> None:
+        self._config, self._on_change, self._on_trouble = config, on_change, on_trouble
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
-        # kopf logs each event at INFO; the operator logs changes of the world itself.
+        # kopf logs each event at INFO; the operator logs changes of the world itself. That signals are not
+        # kopf's here is as it shall be, so its warning about that is muted too.
         logging.getLogger("kopf").setLevel(logging.WARNING)
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -41,14 +48,23 @@ class Notices:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        asyncio.run(
-            kopf.operator(
-                registry=self._registry,
-                settings=kopf_settings(),
-                clusterwide=True,
-                standalone=True,  # peering is no leader election: equal priorities freeze every replica
-                stop_flag=self._stop,
-            )
+        while not self._stop.is_set():
+            try:
+                asyncio.run(self._listen())
+                cause = "it ended"
+            except Exception as error:
+                cause = f"{type(error).__name__}: {error}"
+            if not self._stop.is_set():
+                self._on_trouble(f"kopf starts anew in {RESTART_S:.0f} s: {cause}")
+                self._stop.wait(RESTART_S)
+
+    async def _listen(self) -> None:
+        await kopf.operator(
+            registry=_registry(self._config, self._on_change),
+            settings=kopf_settings(),
+            clusterwide=True,
+            standalone=True,  # peering is no leader election: equal priorities freeze every replica
+            stop_flag=self._stop,
         )
 
 
@@ -63,7 +79,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.process.ultimate_exiting_timeout = None  # the process belongs to main, which bounds its own end
     settings.networking.connect_timeout = 5.0
     settings.networking.request_timeout = 30.0
-    settings.watching.server_timeout = 270.0
+    settings.watching.server_timeout = 270  # an int: the API server refuses "270.0"
     settings.watching.connect_timeout = 5.0
     return settings
 

@@ -228,7 +228,7 @@ class Publisher:
         content_type: str = "application/json",
     ) -> bytes:
         timeout_s = self.settings.timing.request_s
-        # The server must give up as well: what it keeps in a queue could land after the Lease has passed on.
+        # The server must give up too: what it keeps in a queue could land after the Lease passed on.
         # passed on.
         bounded = {**(query or {}), "timeout": f"{timeout_s:g}s"}
         return self.client.request(
