@@ -31,7 +31,7 @@ def tree_digest(*roots: Path) -> str:
 
 
 def files(root_: Path) -> list[Path]:
-    """Files and links below a folder in a fixed order, without Python's caches; a single file stands for itself."""
+    """Files and links below a folder in a fixed order, without Python's caches; a file stands for itself."""
     if root_.is_file():
         return [root_]
     found = (path for path in root_.rglob("*") if path.is_file() or path.is_symlink())

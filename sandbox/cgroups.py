@@ -1,4 +1,4 @@
-"""A machine's part of the cgroup tree, in every hierarchy that the host has (version 1, version 2 or both)."""
+"""A machine's part of the cgroup tree, in every hierarchy of the host: version 1, version 2 or both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def hierarchies() -> list[Path]:
     """The mount points under /sys/fs/cgroup: one for a pure version 2 host, one per controller otherwise."""
     if (ROOT / "cgroup.controllers").exists():
         return [ROOT]
-    return sorted(folder for folder in ROOT.iterdir() if (folder / "cgroup.procs").exists() and not folder.is_symlink())
+    mounted = (folder for folder in ROOT.iterdir() if not folder.is_symlink())
+    return sorted(folder for folder in mounted if (folder / "cgroup.procs").exists())
 
 
 def unified(name: str) -> Path:
@@ -34,7 +35,7 @@ def create(name: str) -> Path:
         group.mkdir(exist_ok=True)
         _inherit_cpuset(hierarchy, group)
     if hierarchies() == [ROOT]:
-        # Version 2 gives a child only the controllers that its parent passes on; a missing one is kubelet's to report.
+        # Version 2 gives a child only what its parent passes on; a missing controller is kubelet's to report.
         for folder in (ROOT, ROOT / name):
             with contextlib.suppress(OSError):
                 (folder / "cgroup.subtree_control").write_text(CONTROLLERS)

@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 
-from sandbox import cluster, images, install, links, machine, packages, processes, programs
+from sandbox import cluster, e2e, images, install, links, machine, packages, processes, programs
 from sandbox.progress import SandboxError, say
 from sandbox.state import State, locked, state
-from sandbox.topology import BadTopology, Machine, Topology, topology
+from sandbox.topology import Machine, Topology, TopologyError, topology
 
 DEFAULT_NODES = 3
 SIGNALS = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
@@ -19,11 +19,11 @@ SIGNALS = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
 def parser() -> argparse.ArgumentParser:
     """The command line. `--name` and the variable SANDBOX name a sandbox beside the default one."""
     top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    top.add_argument("--name", default=os.environ.get("SANDBOX", ""), help="another sandbox than the default one")
+    top.add_argument("--name", default=os.environ.get("SANDBOX", ""), help="a sandbox beside the default")
     verbs = top.add_subparsers(dest="verb", required=True)
     up = verbs.add_parser("up", help="start the cluster, or what of it does not run")
     up.add_argument("--nodes", type=int, help=f"how many (default: as it runs, else {DEFAULT_NODES})")
-    up.add_argument("--bare", action="store_true", help="stop before the images and the chart: nodes stay NotReady")
+    up.add_argument("--bare", action="store_true", help="without images and chart: nodes stay NotReady")
     verbs.add_parser("down", help="remove it without a trace")
     verbs.add_parser("status", help="what runs")
     verbs.add_parser("image", help="only build Fairlead's image, and fill build/image for other builders")
@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
     elsewhere.add_argument("helm", nargs=argparse.REMAINDER, help="words for helm, after --")
     build = verbs.add_parser("build", help="only build programs")
     build.add_argument("programs", nargs="*", help=f"some of: {' '.join(programs.PACKAGES)}")
+    e2e_words = verbs.add_parser("e2e", help="run Kubernetes' own end-to-end tests")
+    e2e_words.add_argument("--focus", default="", help="regular expression of tests to run")
+    e2e_words.add_argument("--skip", default="", help="regular expression of tests to leave out")
     inside = verbs.add_parser("exec", help="run a command on a machine")
     inside.add_argument("machine")
     inside.add_argument("command", nargs=argparse.REMAINDER)
@@ -49,7 +52,7 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser().parse_args(words)
     try:
         return run(arguments)
-    except (SandboxError, BadTopology) as error:
+    except (SandboxError, TopologyError) as error:
         say(f"sandbox: {error}")
     except KeyboardInterrupt:
         say("sandbox: interrupted; `make up` goes on from here, `make down` removes what there is")
@@ -58,7 +61,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One verb. Raises SandboxError or BadTopology."""
+    """One verb. Raises SandboxError or TopologyError."""
     place = state(arguments.name)
     nodes = getattr(arguments, "nodes", None) or place.nodes() or DEFAULT_NODES
     plan = topology(arguments.name, nodes)
@@ -66,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         execute(place, plan.machine(arguments.machine), arguments.command)
     if arguments.verb == "status":
         return status(place, plan)
+    if arguments.verb == "e2e":
+        return e2e.run(place, plan, arguments.focus, arguments.skip)
     if arguments.verb in WITHOUT_CLUSTER:
         WITHOUT_CLUSTER[arguments.verb](arguments)
         return 0
@@ -134,12 +139,12 @@ def change_program(place: State, plan: Topology, one: Machine, name: str, verb: 
 
 
 def execute(place: State, one: Machine, command: list[str]) -> None:
-    """Become a command on a machine, inside its cgroup, so that what holds for its processes holds for this one."""
+    """Become a command on a machine, in its cgroup: what holds for its processes holds for this one."""
     words = command[1:] if command[:1] == ["--"] else command
-    argv = cluster.inside(place, one, [*(words or ["bash"])])
+    argv = cluster.inside(place, one, words or ["bash"])
     (machine.own_group(one) / "cgroup.procs").write_text("0")
     sys.stdout.flush()
-    os.execvp("nsenter", [str(word) for word in argv])
+    os.execvp("nsenter", argv)
 
 
 def status(place: State, plan: Topology) -> int:
@@ -147,9 +152,10 @@ def status(place: State, plan: Topology) -> int:
     complete = True
     for one in plan.machines:
         on = machine.init(place, one) is not None
-        parts = [f"{name} {'up' if processes.running(place, one.name, name) else 'DOWN'}" for name in cluster.programs_of(one)]
-        complete = complete and on and not any(part.endswith("DOWN") for part in parts)
-        print(f"{one.name:8} {'on ' if on else 'OFF'} {one.v4!s:14} {one.v6!s:16} {', '.join(parts)}".rstrip())
+        alive = {name: processes.running(place, one.name, name) for name in cluster.programs_of(one)}
+        complete = complete and on and all(alive.values())
+        shown = ", ".join(f"{name} {'up' if pid else 'DOWN'}" for name, pid in alive.items())
+        print(f"{one.name:8} {'on ' if on else 'OFF'} {one.v4!s:14} {one.v6!s:16} {shown}".rstrip())
     if complete:
         print(cluster.kubectl(place, "get", "nodes", "-o", "wide").rstrip())
         print(f"export KUBECONFIG={place.kubeconfig}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sandbox import controlplane, links, machine, node, packages, pki, processes, programs, tor
@@ -82,7 +82,7 @@ def programs_of(one: Machine) -> tuple[str, ...]:
 
 
 def start(place: State, plan: Topology, one: Machine, name: str) -> None:
-    """Start a program and wait until it serves. Raises SandboxError with its log's end and the likely cause."""
+    """Start a program and wait until it serves. Raises SandboxError with its log's end and a likely cause."""
     wanted = program(place, plan, one, name)
     init = machine.init(place, one)
     if init is None:
@@ -108,16 +108,17 @@ def serving(place: State, plan: Topology, one: Machine, name: str) -> tuple[Call
         argv = [place.bin / "ctr", "-a", node.SOCKET, "version"]
         return (lambda: attempt(inside(place, one, argv), timeout_s=10).returncode == 0), 30
     if name == "bird":
-        return (lambda: attempt(inside(place, one, ["birdc", "-s", tor.CONTROL, "show", "status"])).returncode == 0), 10
+        status = ["birdc", "-s", tor.CONTROL, "show", "status"]
+        return (lambda: attempt(inside(place, one, status)).returncode == 0), 10
     return None, 0
 
 
-def inside(place: State, one: Machine, argv: list[Path | str]) -> list[Path | str]:
+def inside(place: State, one: Machine, argv: Sequence[object]) -> list[str]:
     """The command that runs another command on a machine. Raises SandboxError when the machine is off."""
     init = machine.init(place, one)
     if init is None:
         raise SandboxError(f"{one.name} is off: power it on first")
-    return ["nsenter", "-t", str(init), "-m", "-u", "-n", "-p", "--wd=/", "--", *argv]
+    return ["nsenter", "-t", str(init), "-m", "-u", "-n", "-p", "--wd=/", "--", *map(str, argv)]
 
 
 def kubectl(place: State, *words: str, timeout_s: float = 60, stdin: str | None = None) -> str:
@@ -133,15 +134,15 @@ def start_nodes(place: State, plan: Topology) -> None:
             start(place, plan, one, name)
     names = {one.name for one in plan.nodes}
 
-    def registered() -> bool:
-        return names <= set(kubectl(place, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split())
+    def late() -> list[str]:
+        there = kubectl(place, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
+        return sorted(names - set(there))
 
     def missing() -> str:
-        late = sorted(names - set(kubectl(place, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()))
-        late_node = plan.machine(late[0]) if late else plan.nodes[0]
-        return processes.explain(place, node.program(place, late_node, "kubelet"), f"{late} did not register")
+        kubelet = node.program(place, plan.machine((late() or sorted(names))[0]), "kubelet")
+        return processes.explain(place, kubelet, f"{late()} did not register")
 
-    wait_until(registered, 60, missing, 0.2)
+    wait_until(lambda: not late(), 60, missing, 0.2)
 
 
 def down(place: State, plan: Topology) -> None:

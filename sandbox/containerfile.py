@@ -1,5 +1,6 @@
-"""Reads image/Containerfile, of which it knows ARG, FROM, LABEL, ENV, COPY, ENTRYPOINT and CMD: no RUN, so no container
-is needed to build, and a change of our own code replaces one small layer.
+"""Reads image/Containerfile, as far as it is made of ARG, FROM, LABEL, ENV, COPY, ENTRYPOINT and CMD.
+
+No RUN: so no container is needed to build, and a change of our own code replaces one small layer.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Recipe:
 
 
 def parse(text: str, arguments: dict[str, str]) -> Recipe:
-    """The recipe with `arguments` in place of ARGs. Raises SandboxError for what only a full builder can do."""
+    """The recipe with `arguments` for its ARGs. Raises SandboxError for what only a full builder can do."""
     values: dict[str, str] = {}
     found: dict[str, list[str]] = {}
     for line in _instructions(text):
@@ -43,7 +44,9 @@ def parse(text: str, arguments: dict[str, str]) -> Recipe:
         elif word in ("FROM", "LABEL", "ENV", "COPY", "ENTRYPOINT", "CMD"):
             found.setdefault(word, []).append(_filled(rest.strip(), values))
         else:
-            raise SandboxError(f"Containerfile: {word} is not understood here; use COPY into a base that has the rest")
+            raise SandboxError(
+                f"Containerfile: {word} is not understood here; the base should bring the rest"
+            )
     return _recipe(found)
 
 
@@ -57,8 +60,8 @@ def _recipe(found: dict[str, list[str]]) -> Recipe:
 
 
 def _instructions(text: str) -> list[str]:
-    joined = text.replace("\\\n", " ")
-    return [line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = (line.strip() for line in text.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _filled(text: str, values: dict[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 
 from sandbox.processes import Program
@@ -19,8 +18,8 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 def program(place: State, plan: Topology, name: str) -> Program:
     """How one of the four is started."""
     arguments, hint = {
-        "etcd": (_etcd(place), "its data folder is damaged, or its port is taken inside core: `make down` starts afresh"),
-        "kube-apiserver": (_api_server(place, plan), "etcd does not answer, or a flag is not known to this version"),
+        "etcd": (_etcd(place), "its data folder is damaged: `make down` starts afresh"),
+        "kube-apiserver": (_api_server(place, plan), "etcd does not answer, or a flag is unknown here"),
         "kube-controller-manager": (_controller_manager(place), "the API server does not answer"),
         "kube-scheduler": (_scheduler(place), "the API server does not answer"),
     }[name]
@@ -87,18 +86,20 @@ def _controller_manager(place: State) -> list[str]:
 
 
 def _scheduler(place: State) -> list[str]:
-    return [f"--kubeconfig={place.etc}/scheduler.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1"]
+    config = f"--kubeconfig={place.etc}/scheduler.kubeconfig"
+    return [config, "--leader-elect=false", "--bind-address=127.0.0.1"]
 
 
 def api_ready(place: State, plan: Topology, timeout_s: float = 1.0) -> bool:
     """Whether the API server says that it is ready, asked from the host as kubectl would."""
     context = ssl.create_default_context(cafile=str(place.pki / "ca.crt"))
     context.load_cert_chain(place.pki / "admin.crt", place.pki / "admin.key")
-    connection = http.client.HTTPSConnection(str(plan.core_address), API_PORT, timeout=timeout_s, context=context)
+    host = str(plan.core_address)
+    connection = http.client.HTTPSConnection(host, API_PORT, timeout=timeout_s, context=context)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, socket.timeout, http.client.HTTPException):
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()

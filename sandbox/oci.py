@@ -1,4 +1,4 @@
-"""Container images without a registry or a daemon: layers are plain tars, an image is an OCI layout in one tar."""
+"""Container images without registry or daemon: layers are plain tars, an image is an OCI layout in one tar."""
 
 from __future__ import annotations
 
@@ -82,12 +82,11 @@ class Image:
 
 
 def write_archive(target: IO[bytes], image: Image, known: Collection[str] = ()) -> None:
-    """Write the image as one tar that `ctr images import` takes, without the layers whose SHA-256 is `known` there."""
+    """Write the image as one tar for `ctr images import`, without layers whose SHA-256 is `known` there."""
     config = _json(_config(image.layers, image.settings))
     layers = [_descriptor(LAYER_TYPE, layer.sha256, layer.file.stat().st_size) for layer in image.layers]
-    manifest = _json(
-        {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": _blob(CONFIG_TYPE, config), "layers": layers}
-    )
+    content = {"config": _blob(CONFIG_TYPE, config), "layers": layers}
+    manifest = _json({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, **content})
     named = {**_blob(MANIFEST_TYPE, manifest), "annotations": {"io.containerd.image.name": image.reference}}
     with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))

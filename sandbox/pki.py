@@ -11,7 +11,7 @@ from sandbox.state import State, write
 from sandbox.topology import API_PORT, SERVICES_V4, SERVICES_V6, Topology
 
 DAYS = "3650"
-SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+SERVICE = "kubernetes.default.svc.cluster.local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,27 @@ def identities(plan: Topology) -> list[Identity]:
         Identity("scheduler", "system:kube-scheduler"),
         *(Identity(node.name, f"system:node:{node.name}", "system:nodes") for node in plan.nodes),
         *(
-            Identity(f"{node.name}-serving", node.name, serves=(f"DNS:{node.name}", f"IP:{node.v4}", f"IP:{node.v6}"))
-            for node in plan.nodes
+            Identity(
+                f"{one.name}-serving", one.name, serves=(f"DNS:{one.name}", f"IP:{one.v4}", f"IP:{one.v6}")
+            )
+            for one in plan.nodes
         ),
     ]
 
 
 def _api_names(plan: Topology) -> tuple[str, ...]:
-    addresses = (plan.core.v4, plan.core.v6, plan.core_address, SERVICES_V4[1], SERVICES_V6[1], "127.0.0.1", "::1")
-    return (*(f"DNS:{name}" for name in (*SERVICE_NAMES, "localhost")), *(f"IP:{address}" for address in addresses))
+    # Clients inside the cluster use any of the Service's shorter names.
+    names = ["localhost", *(SERVICE.rsplit(".", dots)[0] for dots in (0, 2, 3, 4))]
+    addresses = [
+        plan.core.v4,
+        plan.core.v6,
+        plan.core_address,
+        SERVICES_V4[1],
+        SERVICES_V6[1],
+        "127.0.0.1",
+        "::1",
+    ]
+    return (*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses))
 
 
 def ensure(place: State, plan: Topology) -> None:
@@ -53,7 +65,8 @@ def ensure(place: State, plan: Topology) -> None:
         _authority(place.pki)
     if not (place.pki / "service-account.key").exists():
         _key(place.pki / "service-account.key")
-        run(["openssl", "pkey", "-in", place.pki / "service-account.key", "-pubout", "-out", place.pki / "service-account.pub"])
+        private = (place.pki / "service-account.key").read_text()
+        write(place.pki / "service-account.pub", run(["openssl", "pkey", "-pubout"], stdin=private))
     for identity in identities(plan):
         if not (place.pki / f"{identity.file}.crt").exists():
             _issue(place.pki, identity)
@@ -68,9 +81,10 @@ def _key(path: Path) -> None:
 
 def _authority(folder: Path) -> None:
     _key(folder / "ca.key")
-    extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-    request = ["openssl", "req", "-x509", "-new", "-key", folder / "ca.key", "-subj", "/CN=sandbox", "-days", DAYS]
-    run([*request, *extensions, "-out", folder / "ca.crt"])
+    is_authority = "basicConstraints=critical,CA:TRUE"
+    may_sign = "keyUsage=critical,keyCertSign,cRLSign"
+    request = ["openssl", "req", "-x509", "-new", "-key", folder / "ca.key", "-subj", "/CN=sandbox"]
+    write(folder / "ca.crt", run([*request, "-days", DAYS, "-addext", is_authority, "-addext", may_sign]))
 
 
 def _issue(folder: Path, identity: Identity) -> None:
@@ -82,8 +96,17 @@ def _issue(folder: Path, identity: Identity) -> None:
     usage = "extendedKeyUsage=clientAuth,serverAuth\n"
     names = f"subjectAltName={','.join(identity.serves)}\n" if identity.serves else ""
     extensions.write_text("keyUsage=critical,digitalSignature\n" + usage + names)
-    authority = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial"]
-    certificate = run(["openssl", "x509", "-req", *authority, "-days", DAYS, "-extfile", extensions], stdin=signing)
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-CA",
+        folder / "ca.crt",
+        "-CAkey",
+        folder / "ca.key",
+        "-CAcreateserial",
+    ]
+    certificate = run([*sign, "-days", DAYS, "-extfile", extensions], stdin=signing)
     write(folder / f"{identity.file}.crt", certificate)
     extensions.unlink()
 

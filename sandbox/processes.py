@@ -1,4 +1,4 @@
-"""Programs that run on a machine: start one, ask for it, signal it. Process ids are kept with the start time."""
+"""Programs that run on a machine: start, ask, signal. Process ids are kept with their start times."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def send(place: State, machine: str, name: str, number: signal.Signals) -> bool:
 
 
 def stop(place: State, machine: str, name: str, patience_s: float = 5) -> None:
-    """End the program: politely at first, then not. The API server would drain for a minute and keep its port."""
+    """End the program, politely at first: the API server would drain for a minute and keep its port."""
     if not send(place, machine, name, signal.SIGTERM):
         return
     with contextlib.suppress(SandboxError):
@@ -83,7 +83,11 @@ def kill(place: State, machine: str, name: str) -> bool:
     """SIGKILL, and wait until it is gone; False when it did not run."""
     if not send(place, machine, name, signal.SIGKILL):
         return False
-    wait_until(lambda: running(place, machine, name) is None, 10, lambda: f"{name} on {machine} survives SIGKILL")
+
+    def gone() -> bool:
+        return running(place, machine, name) is None
+
+    wait_until(gone, 10, lambda: f"{name} on {machine} survives SIGKILL")
     return True
 
 
@@ -95,4 +99,5 @@ def explain(place: State, program: Program, what: str) -> str:
     except OSError:
         last = "    (no log)"
     state = "runs" if running(place, program.machine, program.name) else "has ended"
-    return f"{program.name} on {program.machine} {state}, but {what}\n{last}\n  likely cause: {program.hint}\n  log: {log}"
+    first = f"{program.name} on {program.machine} {state}, but {what}"
+    return f"{first}\n{last}\n  likely cause: {program.hint}\n  log: {log}"

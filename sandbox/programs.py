@@ -42,7 +42,7 @@ def _key(program: str) -> str:
 
 
 def build(names: Iterable[str] = ALWAYS) -> None:
-    """Build what is not in the cache yet. The compiler's own cache makes the second program cheaper than the first."""
+    """Build what is not in the cache yet. Go's own cache makes the second program cheaper than the first."""
     wanted = [name for name in names if not cache.has("program", _key(name))]
     if not wanted:
         return

@@ -12,7 +12,7 @@ from sandbox.shell import run
 SUITE = "bookworm"
 # Raise it to fetch Debian's newer packages into roots that are otherwise in the cache for ever.
 EDITION = "1"
-WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+WITHOUT = tuple(f"/usr/share/{folder}/*" for folder in ("doc", "info", "lintian", "locale", "man"))
 
 
 def tar_of(name: str, packages: Sequence[str]) -> Path:
@@ -30,8 +30,9 @@ def tar_of(name: str, packages: Sequence[str]) -> Path:
 
 def sources(etc: Path = Path("/etc/apt")) -> list[Path]:
     """The host's own apt sources of this Debian release. Raises SandboxError when it has none."""
-    files = [etc / "sources.list", *sorted(etc.glob("sources.list.d/*.list")), *sorted(etc.glob("sources.list.d/*.sources"))]
-    found = [file for file in files if file.is_file() and SUITE in file.read_text() and "debian" in file.read_text()]
+    parts = (path for path in sorted(etc.glob("sources.list.d/*")) if path.suffix in (".list", ".sources"))
+    texts = {file: file.read_text() for file in (etc / "sources.list", *parts) if file.is_file()}
+    found = [file for file, text in texts.items() if SUITE in text and "debian" in text]
     if not found:
         raise SandboxError(f"no apt source in {etc} serves Debian {SUITE}: images need one")
     return found

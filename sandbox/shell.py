@@ -13,7 +13,7 @@ TAIL_LINES = 15
 
 
 def run(
-    argv: Sequence[str | Path],
+    argv: Sequence[object],
     *,
     timeout_s: float = 60,
     stdin: str | None = None,
@@ -32,17 +32,17 @@ def run(
 
 
 def attempt(
-    argv: Sequence[str | Path],
+    argv: Sequence[object],
     *,
     timeout_s: float = 60,
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """The finished command, whatever its exit code. Raises SandboxError when it does not end or does not exist."""
+    """The finished command, whatever its exit code. Raises SandboxError when it does not end or exist."""
     feed = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     try:
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(
             [str(word) for word in argv],
             capture_output=True,
             text=True,
@@ -64,6 +64,6 @@ def tail(text: str, lines: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
 
 
-def _shown(argv: Sequence[str | Path]) -> str:
+def _shown(argv: Sequence[object]) -> str:
     text = " ".join(str(word) for word in argv)
     return text if len(text) < 160 else text[:157] + "..."

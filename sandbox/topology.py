@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 TOR_V4, TOR_V6 = IPv4Address("10.250.0.1"), IPv6Address("fd00:250::1")
 CORE_V4, CORE_V6 = IPv4Address("10.250.0.10"), IPv6Address("fd00:250::10")
@@ -33,13 +33,13 @@ RESERVED = frozenset({"bin", "core", "disk", "etc", "ext", "log", "pki", "run", 
 NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
 
 
-class BadTopology(ValueError):
+class TopologyError(ValueError):
     """The name or the size that a person asked for cannot be a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One namespaced machine: its name in the cluster, its network namespace and cgroup on the host, its addresses."""
+    """One machine: its name in the cluster, the name of its network namespace and cgroup, its addresses."""
 
     name: str
     namespace: str
@@ -69,23 +69,23 @@ class Topology:
         return (self.tor, self.core, self.ext, *self.nodes)
 
     def machine(self, name: str) -> Machine:
-        """The machine of that name. Raises BadTopology with the names there are."""
+        """The machine of that name. Raises TopologyError with the names there are."""
         for machine in self.machines:
             if machine.name == name:
                 return machine
         known = " ".join(machine.name for machine in self.machines)
-        raise BadTopology(f"no machine is called {name}; there are: {known}")
+        raise TopologyError(f"no machine is called {name}; there are: {known}")
 
 
 def topology(name: str, nodes: int) -> Topology:
     """The plan for a sandbox called `name` ("" is the default one) with that many nodes.
 
-    Raises BadTopology when the name cannot be part of interface names and folders, or the number is out of range.
+    Raises TopologyError when the name does not fit into names of interfaces, or the number is out of range.
     """
     if name and (not NAME.fullmatch(name) or name in RESERVED or name.startswith("node")):
-        raise BadTopology(f"sandbox name {name!r}: use 1-8 lower-case letters and digits, not a machine's name")
+        raise TopologyError(f"sandbox name {name!r}: use 1-8 lower-case letters or digits, no machine's name")
     if not 1 <= nodes <= MAX_NODES:
-        raise BadTopology(f"{nodes} nodes: a sandbox has 1 to {MAX_NODES}")
+        raise TopologyError(f"{nodes} nodes: a sandbox has 1 to {MAX_NODES}")
     prefix = f"fl-{name}-" if name else "fl-"
     host_address = host_link_network(name)[0]
     return Topology(
@@ -101,7 +101,7 @@ def topology(name: str, nodes: int) -> Topology:
 
 
 def host_link_network(name: str) -> IPv4Network:
-    """The /31 between host and core: the first one for the default sandbox, else chosen by a hash of the name."""
+    """The /31 between host and core: the first one by default, else chosen by a hash of the name."""
     if not name:
         return IPv4Network((int(HOST_LINKS.network_address), 31))
     slots = HOST_LINKS.num_addresses // 2 - 1
@@ -110,7 +110,6 @@ def host_link_network(name: str) -> IPv4Network:
 
 
 def _node(prefix: str, number: int) -> Machine:
-    v4 = ip_address(int(CORE_V4) + number)
-    v6 = ip_address(int(CORE_V6) + number)
-    assert isinstance(v4, IPv4Address) and isinstance(v6, IPv6Address)
+    v4 = CORE_V4 + number
+    v6 = CORE_V6 + number
     return Machine(f"node{number}", f"{prefix}node{number}", v4, v6)
