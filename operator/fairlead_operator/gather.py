@@ -26,7 +26,7 @@ from fairlead_core.api import (
     NodeNetworkSpec,
 )
 from fairlead_core.snapshot import ClusterSnapshot, Policy
-from fairlead_kube.client import KubeClient
+from fairlead_kube.client import KubeClient, decode
 from fairlead_kube.errors import KubeError
 from fairlead_kube.reflector import Pace, Reflector
 from fairlead_operator.memory import Memory
@@ -102,7 +102,7 @@ class Gather:
 
     def wrote(self, answer: bytes) -> None:
         """The API server's answer to a write of a NodeNetwork."""
-        self.memory.wrote(msgspec.json.decode(answer, type=NodeNetwork))
+        self.memory.wrote(decode("written NodeNetwork", answer, NodeNetwork))
 
     def uncertain(self, name: str, spec: NodeNetworkSpec) -> None:
         """A write may or may not have happened."""
@@ -114,6 +114,16 @@ class Gather:
 
     def deleted(self, name: str, uid: str) -> None:
         self.memory.deleted(name, uid)
+
+    def wrote_input(self, kind: str, answer: bytes) -> None:
+        """The API server's answer to a write of an IPPool or BGPPeer: what the next plan starts from.
+
+        Without it the next pass would see the conditions of before, and tell the same change again.
+        """
+        if kind == "IPPool":
+            self._pools = _replaced(self._pools, decode("written IPPool", answer, IPPool))
+        else:
+            self._peers = _replaced(self._peers, decode("written BGPPeer", answer, BGPPeer))
 
     def _list(self) -> None:
         if not self._dirty and time.monotonic() - self._listed_s < self._settings.timing.list_age_s:
@@ -135,6 +145,10 @@ class Gather:
                 # The schema forbids it, so it is one object of another version: it must not stop the others.
                 self._on_trouble(KubeError(0, "BadObject", f"{path}: an object does not fit: {error}"))
         return tuple(items)
+
+
+def _replaced(items: tuple[T, ...], new: T) -> tuple[T, ...]:
+    return tuple(new if item.metadata.name == new.metadata.name else item for item in items)
 
 
 def same_node(old: Node, new: Node) -> bool:

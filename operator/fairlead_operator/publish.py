@@ -33,7 +33,7 @@ from fairlead_core.snapshot import (
     PeerWrite,
     PoolWrite,
 )
-from fairlead_kube.client import APPLY_PATCH, KubeClient
+from fairlead_kube.client import APPLY_PATCH, KubeClient, decode
 from fairlead_kube.errors import KubeError
 from fairlead_operator.events import EVENTS, events_of
 from fairlead_operator.gather import NODE_NETWORKS, PEERS, POOLS
@@ -53,6 +53,7 @@ class Ledger(Protocol):
     def uncertain(self, name: str, spec: NodeNetworkSpec) -> None: ...
     def conflicted(self, name: str) -> None: ...
     def deleted(self, name: str, uid: str) -> None: ...
+    def wrote_input(self, kind: str, answer: bytes) -> None: ...
 
 
 @dataclass(slots=True)
@@ -143,7 +144,7 @@ class Publisher:
         body = {"apiVersion": API_VERSION, "kind": "NodeNetwork", "metadata": {"name": name}}
         answer = self._send("POST", NODE_NETWORKS, body, {"fieldManager": FIELD_MANAGER})
         self.ledger.wrote(answer)
-        return msgspec.json.decode(answer, type=_Versioned).metadata.resource_version
+        return decode("created NodeNetwork", answer, _Versioned).metadata.resource_version
 
     def _delete(self, deletion: Deletion) -> None:
         preconditions = {"uid": deletion.uid, "resourceVersion": deletion.resource_version}
@@ -156,7 +157,9 @@ class Publisher:
         finalizers = [POOL_FINALIZER] if write.present else []
         metadata = {"name": write.pool, "uid": write.uid, "finalizers": finalizers}
         body = {"apiVersion": API_VERSION, "kind": "IPPool", "metadata": metadata}
-        self._send("PATCH", f"{POOLS}/{write.pool}", body, _APPLY, APPLY_PATCH)
+        self.ledger.wrote_input(
+            "IPPool", self._send("PATCH", f"{POOLS}/{write.pool}", body, _APPLY, APPLY_PATCH)
+        )
         log.info("pool finalizer", pool=write.pool, present=write.present)
 
     def _status(self, outcome: Outcome, kind: str, collection: str, write: PoolWrite | PeerWrite) -> None:
@@ -169,11 +172,12 @@ class Publisher:
         def carry_out() -> None:
             metadata = {"name": write.name, "uid": write.uid}
             body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": write.status}
-            self._send("PATCH", f"{collection}/{write.name}/status", body, _APPLY, APPLY_PATCH)
+            path = f"{collection}/{write.name}/status"
+            self.ledger.wrote_input(kind, self._send("PATCH", path, body, _APPLY, APPLY_PATCH))
             self._told_s[key] = self.clock()
-            for condition in write.turned:
-                log.info("condition", kind=kind, name=write.name, type=condition.type, status=condition.status,
-                         reason=condition.reason, message=condition.message)  # fmt: skip
+            for one in write.turned:
+                told = {"status": one.status, "reason": one.reason, "message": one.message}
+                log.info("condition", kind=kind, name=write.name, type=one.type, **told)
 
         if self._attempt(outcome, f"{kind} status", write.name, carry_out):
             self._tell(events_of(kind, write.name, write.uid, write.turned, self.settings.identity))
