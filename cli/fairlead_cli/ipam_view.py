@@ -29,7 +29,7 @@ class PoolNumbers(View, frozen=True):
 
 
 class BlockRow(View, frozen=True):
-    """One block on the node that holds it. `state` is the node's word; "Granted" while it has not taken it."""
+    """One block on the node that holds it. `state` is the node's word, "Granted" before it has any."""
 
     node: str
     cidr: str

@@ -130,6 +130,7 @@ def bgp(
         print_json(view)
     else:
         print_tables(bgp_tables(view, wide=output is Output.wide))
+        print_lines([""] if view.differences else [])
         print_lines(view.differences, style="red")
     raise typer.Exit(DEGRADED if view.differences else HEALTHY)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from fairlead_cli.tables import Table
 from fairlead_cli.view import View
 
-PIPE_WIDTH = 10_000  # a pipe has no width: nothing is folded or cut
+GAP = 3
 COLOURS = {
     **dict.fromkeys(("yes", "Ready", "Established", "Up"), "green"),
     **dict.fromkeys(("no", "NotReady", "Missing", "Down"), "red"),
@@ -37,15 +37,18 @@ def print_json(view: View) -> None:
 
 def print_tables(tables: Iterable[Table]) -> None:
     """One after the other with a line between; a table without rows is left out."""
-    console = _console()
+    console = Console(highlight=False)
     for position, table in enumerate(table for table in tables if table.rows):
         if position:
             console.print()
-        console.print(_rich(table))
+        if sys.stdout.isatty():
+            console.print(_rich(table))
+        else:
+            sys.stdout.write(_plain(table))
 
 
 def print_lines(lines: Iterable[str], style: str = "") -> None:
-    console = _console()
+    console = Console(highlight=False, soft_wrap=True)
     for line in lines:
         console.print(Text(line, style=style))
 
@@ -55,13 +58,16 @@ def complain(line: str) -> None:
     sys.stderr.write("fairlead: " + " ".join(line.split()) + "\n")
 
 
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, highlight=False, soft_wrap=False)
+def _plain(table: Table) -> str:
+    """For pipes and files, which have no width: nothing is folded, cut or padded at the end of a line."""
+    lines = (table.headings, *table.rows)
+    widths = [max(map(len, column)) + GAP for column in zip(*lines, strict=True)]
+    padded = ("".join(map(str.ljust, line, widths)) for line in lines)
+    return "".join(f"{line.rstrip()}\n" for line in padded)
 
 
 def _rich(table: Table) -> RichTable:
-    rich = RichTable(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    rich = RichTable(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for heading in table.headings:
         rich.add_column(heading, no_wrap=heading != "MESSAGE", overflow="fold")
     for row in table.rows:
