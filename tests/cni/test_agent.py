@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,25 @@ def test_a_socket_that_nobody_serves_is_the_same_as_none(plugin: Plugin) -> None
 
     assert code(outcome) == 50
     assert "Connection refused" in outcome.document()["msg"]
+
+
+def test_an_agent_whose_queue_is_full_is_waited_for_until_the_deadline(plugin: Plugin) -> None:
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(plugin.socket))
+        listener.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(plugin.socket))
+        before = time.monotonic()
+
+        outcome = plugin.call("STATUS", {}, plugin.conf(timeoutSeconds=1))
+
+    assert code(outcome) == 50
+    assert "queue of connections within 1 s" in outcome.document()["msg"]
+    assert 0.9 < time.monotonic() - before < 3
 
 
 MALFORMED: list[tuple[str, bytes]] = [
