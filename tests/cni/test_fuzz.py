@@ -17,7 +17,7 @@ from tests.cni.plugin import Outcome, Plugin, build
 from tests.fakes.cni_agent import FakeAgent, says
 
 # The sanitized binary starts in about 20 ms; deadlines would measure the machine.
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ANSWER = Response(3, b'{"answer":"of the agent"}')
 
 bytes_of_env = st.binary(max_size=40).map(lambda raw: raw.replace(b"\0", b""))
