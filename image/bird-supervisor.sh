@@ -2,6 +2,7 @@
 # Keeps one BIRD running, as PID 1 of its container, and stops it so that its neighbours keep the routes.
 #
 #   BIRD dies          started again at once; 0.2 s .. 5 s later when it keeps dying
+#   BIRD ends well     somebody told it to, perhaps a preStop hook: started again 2 s later unless SIGTERM comes
 #   SIGTERM, SIGINT    `graceful restart`: BIRD leaves without closing its sessions, then this script ends
 #
 # -R always: without it a restarted BIRD tells its neighbours to flush what they kept. It costs nothing at the first
@@ -52,6 +53,12 @@ await_bird() {
     done
 }
 
+# A signal ends the pause, which `sleep` alone would not allow.
+pause() {
+    sleep "$1" &
+    wait $!
+}
+
 next_delay() {
     case $1 in
     0) echo 0.2 ;;
@@ -77,8 +84,9 @@ while [ -z "$stopping" ]; do
     bird=
     [ -z "$stopping" ] || break
     [ $(($(date +%s) - started)) -lt 10 ] || delay=0
+    [ "$status" -ne 0 ] || delay=2
     say "BIRD ended with status $status; starting it again in $delay s"
-    sleep "$delay"
+    pause "$delay"
     delay=$(next_delay "$delay")
 done
 say "stopped"

@@ -191,6 +191,7 @@ def _session(speaker: Speaker, peer: api.Peer, announcements: tuple[_Announcemen
         f"protocol bgp {name} {{",
         f"    local as {speaker.bgp.local_asn};",
         f"    neighbor {address} port {port} as {asn};",
+        *_direct(peer, speaker.bgp.local_asn),
         *_password(peer, speaker.passwords),
         *_timers(peer),
         *_graceful_restart(peer),
@@ -219,6 +220,12 @@ def _accept(announcement: _Announcement) -> str:
     networks = ", ".join(map(str, announcement.networks))
     statements = " ".join((*announcement.statements, "accept;"))
     return f"    if net ~ [ {networks} ] then {{ {statements} }}"
+
+
+def _direct(peer: api.Peer, local_asn: int) -> list[str]:
+    # Internal sessions are multihop in BIRD, and it refuses BFD for those without a fixed source address.
+    # BFD's sub-second verdict is about a link, so a peer that wants it has to be on one.
+    return ["    direct;"] if peer.bfd.enabled and peer.peer_asn == local_asn else []
 
 
 def _password(peer: api.Peer, passwords: Mapping[str, str]) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUPERVISOR = HERE.parents[1] / "image" / "bird-supervisor.sh"
+SUPERVISOR = HERE.parents[2] / "image" / "bird-supervisor.sh"
 RTPROTO = "76"
 TABLE = "200"
 

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from fairlead_core import api
-from tests.netns import fabric as ground
-from tests.netns.fabric import Fabric, eventually, run
-from tests.netns.node import BLOCK4, BLOCK6, TOR4, TOR6, Node, spec
+from tests.netns.bgp import fabric as ground
+from tests.netns.bgp.fabric import Fabric, eventually, run
+from tests.netns.bgp.speaker import BLOCK4, BLOCK6, TOR4, TOR6, Node, spec
 
 pytestmark = [
     pytest.mark.root,

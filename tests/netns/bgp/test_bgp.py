@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,9 +13,8 @@ from fairlead_agent.ports import PortError
 from fairlead_agent.ports.bird import Bird
 from fairlead_core import api
 from fairlead_core.bird import BirdConfig, Speaker, render
-from tests.netns import fabric as ground
-from tests.netns.fabric import eventually, route_changes
-from tests.netns.node import BLOCK4, BLOCK6, SECOND4, TOR4, TOR6, Node, spec
+from tests.netns.bgp.fabric import eventually, route_changes
+from tests.netns.bgp.speaker import BLOCK4, BLOCK6, SECOND4, TOR4, TOR6, Node, spec
 
 pytestmark = [
     pytest.mark.root,
@@ -27,27 +23,6 @@ pytestmark = [
 ]
 
 SECURE4 = msgspec.structs.replace(TOR4, auth_secret_ref=api.SecretRef("bgp", "password"))
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    fabric = ground.build(f"flb{os.getpid() % 10000}", tmp_path)
-    try:
-        yield Node(fabric)
-    finally:
-        fabric.close()
-
-
-@pytest.fixture
-def running(node: Node) -> Node:
-    """Both sessions up and both blocks at the router."""
-    node.fabric.start_tor()
-    node.fabric.start_supervisor()
-    node.fabric.announce(BLOCK4, BLOCK6)
-    node.bgp.realise(spec(BLOCK4, BLOCK6))
-    node.await_established()
-    eventually(lambda: node.fabric.learned() == {BLOCK4, BLOCK6}, "both blocks are at the router")
-    return node
 
 
 def test_both_families_are_announced_and_nothing_else(running: Node) -> None:
@@ -122,39 +97,6 @@ def test_a_block_that_left_is_withdrawn_though_its_route_is_still_there(running:
     running.bgp.realise(spec(BLOCK4, BLOCK6))
 
     eventually(lambda: running.fabric.learned() == {BLOCK4, BLOCK6}, "the second block is gone")
-
-
-def test_neighbours_keep_the_routes_while_a_killed_bird_comes_back(running: Node) -> None:
-    eventually(lambda: running.session("tor-v4").bfd == "Up", "BFD is up")
-
-    with route_changes(running.fabric) as changes:
-        running.fabric.kill_bird()
-        eventually(lambda: running.session("tor-v4").session != "Established", "the session is gone")
-        down_s = running.await_established()
-        time.sleep(2)
-
-    print(f"MEASURED sessions back {down_s:.2f} s after kill -9 of BIRD")
-    assert changes == []
-    assert running.fabric.learned() == {BLOCK4, BLOCK6}
-    eventually(lambda: running.session("tor-v4").prefixes_sent == (BLOCK4,), "the recovery is over")
-
-
-def test_neighbours_keep_the_routes_through_a_planned_stop(running: Node) -> None:
-    supervisor = running.fabric.node.processes[-1]
-
-    with route_changes(running.fabric) as changes:
-        started_s = time.monotonic()
-        supervisor.send_signal(signal.SIGTERM)
-        supervisor.wait(5)
-        print(f"MEASURED planned stop took {time.monotonic() - started_s:.2f} s")
-        time.sleep(2)
-        running.fabric.start_supervisor()
-        running.await_established()
-        time.sleep(2)
-
-    assert supervisor.returncode == 0
-    assert changes == []
-    assert running.fabric.learned() == {BLOCK4, BLOCK6}
 
 
 def test_a_restarted_agent_reconfigures_nothing(running: Node) -> None:
@@ -249,19 +191,6 @@ def test_a_missing_secret_leaves_its_peer_out_and_the_other_works(node: Node) ->
     assert "password" not in node.fabric.directory.joinpath("bird.conf").read_text()
 
 
-def test_bfd_sees_a_link_that_lost_its_packets(running: Node) -> None:
-    eventually(lambda: running.session("tor-v4").bfd == "Up", "BFD is up")
-
-    # The link stays up for the kernel, so only BFD can tell.
-    running.fabric.tor.silence("node")
-    took_s = eventually(
-        lambda: running.session("tor-v4").session != "Established", "the session went down", 8
-    )
-
-    print(f"MEASURED session down {took_s * 1000:.0f} ms after the link went silent")
-    assert took_s < 3
-
-
 def test_without_a_first_configuration_bird_waits_for_the_agent(node: Node) -> None:
     node.fabric.start_supervisor()
 
@@ -278,24 +207,3 @@ def test_the_first_announcement_is_not_held_back_by_the_recovery_wait(node: Node
     took_s = eventually(lambda: BLOCK4 in node.fabric.learned(), "the block is at the router", 10)
 
     print(f"MEASURED first announcement {took_s:.2f} s after the first configuration")
-
-
-def test_a_broken_file_on_disk_does_not_keep_bird_from_starting(node: Node) -> None:
-    (node.fabric.directory / "bird.conf").write_text("what is this {")
-
-    node.fabric.start_supervisor()
-
-    assert Bird(node.fabric.directory).running() == "start"
-    assert (node.fabric.directory / "bird.conf.refused").read_text() == "what is this {"
-
-
-def test_without_bird_the_error_names_the_socket_and_the_next_pass_heals(node: Node) -> None:
-    with pytest.raises(PortError, match=r"bird\.ctl: does not answer"):
-        node.bgp.realise(spec(BLOCK4))
-    assert node.session("tor-v4").session == "Unknown"
-    node.fabric.start_tor()
-    node.fabric.start_supervisor()
-
-    node.bgp.realise(spec(BLOCK4))
-
-    node.await_established()
