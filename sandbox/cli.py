@@ -8,7 +8,7 @@ import signal
 import sys
 
 from sandbox import cluster, e2e, images, install, links, machine, packages, processes, programs
-from sandbox.progress import SandboxError, say
+from sandbox.progress import SandboxError, say, step
 from sandbox.state import State, locked, state
 from sandbox.topology import Machine, Topology, TopologyError, topology
 
@@ -76,6 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     with locked(place):
         change(place, plan, arguments)
+    if arguments.verb == "up" and not arguments.bare:
+        with step("nodes Ready"):
+            install.wait_ready(place, plan)
+        say(f"up. export KUBECONFIG={place.kubeconfig}  PATH={place.bin}:$PATH")
     return 0
 
 
@@ -103,7 +107,6 @@ def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
         cluster.up(place, plan)
         if not arguments.bare:
             install.up(place, plan)
-            say(f"up. export KUBECONFIG={place.kubeconfig}  PATH={place.bin}:$PATH")
         return
     if verb == "down":
         cluster.down(place, plan)

@@ -1,4 +1,4 @@
-"""Container images without registry or daemon: layers are plain tars, an image is an OCI layout in one tar."""
+"""Container images without registry or daemon: a layer is a plain tar, an image an OCI layout in one tar."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.progress import SandboxError
+from sandbox.progress import wait_until
 from sandbox.topology import Topology
 
+LOCK_PATIENCE_S = 20
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -67,19 +68,24 @@ def state(name: str) -> State:
 
 @contextmanager
 def locked(place: State) -> Iterator[None]:
-    """One command at a time. Raises SandboxError when another one is at work."""
+    """One command at a time. Raises SandboxError when another one is at work for too long."""
     place.root.mkdir(parents=True, exist_ok=True)
     lock = place.root / "lock"
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise SandboxError(f"another sandbox command holds {lock}; let it end first") from error
-    try:
+        busy = f"another sandbox command holds {lock}; let it end first"
+        wait_until(lambda: _taken(descriptor), LOCK_PATIENCE_S, lambda: busy, 0.2)
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

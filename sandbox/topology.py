@@ -94,7 +94,7 @@ def topology(name: str, nodes: int) -> Topology:
         core=Machine("core", prefix + "core", CORE_V4, CORE_V6),
         tor=Machine("tor", prefix + "tor", TOR_V4, TOR_V6),
         ext=Machine("ext", prefix + "ext", EXT_V4, EXT_V6),
-        host_link=prefix + "host",
+        host_link=prefix + "api",
         host_address=host_address,
         core_address=host_address + 1,
     )
