@@ -156,7 +156,7 @@ def test_a_reservation_lifted_does_not_cut_a_cool_down_short() -> None:
 
 def test_shunned_addresses_are_not_given_until_they_are_no_longer_shunned() -> None:
     ledger = ledger_of(("10.0.0.0/31", "blue"), pools=[BLUE])
-    (first,) = ledger_of(("10.0.0.0/32", "blue"), pools=[BLUE]).take(owner("x"), "", "", "", 0.0).addresses  # type: ignore[union-attr]
+    (first,) = ledger_of(("10.0.0.0/32", "blue"), pools=[BLUE]).take(owner("x"), "", "", "", 0.0).addresses
     ledger.shun([first])
 
     assert addresses(take(ledger, owner("a"), 1.0)) == ["10.0.0.1"]
@@ -252,6 +252,20 @@ def test_a_clock_set_back_neither_shortens_nor_stretches_a_cool_down_beyond_one_
     assert addresses(take(ledger, owner("b"), 530.0)) == ["10.0.0.0"]
 
 
+def test_a_clock_set_back_before_a_restart_does_not_keep_addresses_cooling_for_ever() -> None:
+    ledger = ledger_of(("10.0.0.0/32", "blue"), pools=[BLUE])
+    lease = take(ledger, owner("a"), 1000.0)
+    assert isinstance(lease, Lease)
+    records = [hold_record(ledger, lease), free_record(ledger, lease, 1010.0)]
+
+    again = Ledger("node7")
+    again.replay(records, 500.0)
+    again.reconfigure(spec(("10.0.0.0/32", "blue"), pools=[BLUE]), 500.0)
+
+    assert isinstance(take(again, owner("b"), 529.0), Waiting)
+    assert addresses(take(again, owner("b"), 530.0)) == ["10.0.0.0"]
+
+
 def test_replay_brings_back_leases_cool_downs_and_the_order_of_giving() -> None:
     ledger = ledger_of(("10.0.0.0/30", "blue"), pools=[BLUE])
     records = []
@@ -259,7 +273,7 @@ def test_replay_brings_back_leases_cool_downs_and_the_order_of_giving() -> None:
         lease = take(ledger, owner(who), 1.0)
         assert isinstance(lease, Lease)
         records.append(hold_record(ledger, lease))
-    records.append(free_record(ledger, ledger.leases()[0], 10.0))  # type: ignore[arg-type]
+    records.append(free_record(ledger, ledger.leases()[0], 10.0))
 
     again = Ledger("node7")
     again.replay(records, 20.0)
