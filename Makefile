@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help check lint unit test netns-test sandbox-test bench bench-quick chaos cni clean
+.PHONY: help check lint unit test netns-test sandbox-test bench bench-quick chaos cni clean docs
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
@@ -37,6 +37,10 @@ netns-test: $(VENV)/stamp cni
 sandbox-test: $(VENV)/stamp
 	$(MAKE) up
 	$(BIN)/pytest -m sandbox tests
+
+docs: $(VENV)/stamp ## the pages that are made from files: docs/crds.md, the chart's copies of crds/
+	$(BIN)/python docs/reference.py > docs/crds.md
+	cp crds/*.yaml charts/fairlead/files/crds/
 
 bench: $(VENV)/stamp cni ## every benchmark with its contenders
 	$(BIN)/python -m tests.bench
