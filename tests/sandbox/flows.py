@@ -1,6 +1,7 @@
 """Traffic that notices: runs inside test pods and beside them, needs only Python's standard library.
 
-    flows.py serve PORT                     TCP and UDP echo, both families
+    flows.py serve PORT                     TCP and UDP echo; "who" answers the source address
+    flows.py who PORT ADDRESS               prints what ADDRESS sees as our source
     flows.py probe REPORT PORT ADDRESS...   one long-lived TCP connection and one UDP flow to every address
 
 The prober rewrites REPORT (JSON) twice a second: per flow how many messages were sent and answered, how
@@ -49,7 +50,8 @@ class Echo(asyncio.DatagramProtocol):
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while line := await reader.readline():
-            writer.write(line)
+            source = writer.get_extra_info("peername")[0]
+            writer.write(f"{source}\n".encode() if line == b"who\n" else line)
             await writer.drain()
     except OSError:
         pass
@@ -58,10 +60,16 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def serve(port: int) -> None:
     loop = asyncio.get_running_loop()
-    for host in ("0.0.0.0", "::"):
-        await asyncio.start_server(echo, host, port)
-        await loop.create_datagram_endpoint(Echo, local_addr=(host, port))
+    await asyncio.start_server(echo, None, port)
+    # One dual-stack socket: asyncio restricts only TCP servers to their own family.
+    await loop.create_datagram_endpoint(Echo, local_addr=("::", port))
     await asyncio.Event().wait()
+
+
+async def who(port: int, address: str) -> None:
+    reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 5)
+    writer.write(b"who\n")
+    print((await asyncio.wait_for(reader.readline(), 5)).decode().strip())
 
 
 async def probe_tcp(flow: Flow, port: int) -> None:
@@ -134,5 +142,7 @@ async def write_report(path: str, flows: list[Flow]) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         asyncio.run(serve(int(sys.argv[2])))
+    elif sys.argv[1] == "who":
+        asyncio.run(who(int(sys.argv[2]), sys.argv[3]))
     else:
         asyncio.run(probe(sys.argv[2], int(sys.argv[3]), sys.argv[4:]))
