@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from sandbox.topology import Machine, Topology
 
 def up(place: State, plan: Topology) -> None:
     """Start what does not run yet: packages, programs, machines, control plane, nodes. Safe to repeat."""
+    refuse_place(place)
     refuse_foreign(place, plan)
     packages.ensure()
     programs.build()
@@ -29,11 +31,35 @@ def up(place: State, plan: Topology) -> None:
             machine.power_on(place, plan, one)
     with step("router"):
         start(place, plan, plan.tor, "bird")
+        # Nodes may have come or gone since BIRD read its file.
+        run(inside(place, plan.tor, ["birdc", "-s", tor.CONTROL, "configure"]), timeout_s=20)
     with step("control plane"):
         for name in controlplane.PROGRAMS:
             start(place, plan, plan.core, name)
     with step(f"{len(plan.nodes)} nodes"):
         start_nodes(place, plan)
+        retire_nodes(place, plan)
+
+
+def retire_nodes(place: State, plan: Topology) -> None:
+    """Take away machines and Node objects of nodes that a smaller sandbox no longer has."""
+    wanted = {one.name for one in plan.nodes}
+    for namespace in machine.existing(plan.name):
+        name = namespace.rpartition("-")[2]
+        if name.startswith("node") and name not in wanted:
+            remove_namespace(place, plan, namespace)
+            kubectl(place, "delete", "node", name, "--ignore-not-found")
+
+
+def refuse_place(place: State) -> None:
+    """Raise where no sandbox can run at all."""
+    if os.geteuid():
+        raise SandboxError("a sandbox makes namespaces and mounts: run as root")
+    for folder in ("/etc", "/opt", "/var"):
+        if place.root.is_relative_to(folder):
+            raise SandboxError(
+                f"{place.root} lies below {folder}, which machines see as an overlay: move the checkout"
+            )
 
 
 def refuse_foreign(place: State, plan: Topology) -> None:

@@ -26,15 +26,29 @@ def init(place: State, machine: Machine) -> int | None:
 
 def power_on(place: State, plan: Topology, machine: Machine) -> None:
     """Boot the machine; does nothing when it is on. Its disk is as the last power cut left it."""
+    write(place.disk(machine.name) / "hosts", hosts(plan, machine))
     if init(place, machine):
         return
+    if machine.namespace in links.namespaces():
+        # A start that was interrupted may have left half a machine; no half is worth keeping.
+        power_off(place, plan, machine)
+    own_group = cgroups.create(machine.namespace)
     links.create_namespace(machine)
-    if machine.name != "tor":
-        links.connect(plan, machine)
+    wire(plan, machine)
+    _boot(place, machine, own_group)
+
+
+def wire(plan: Topology, machine: Machine) -> None:
+    """Plug in the machine's cables; the router's are those of all machines that there are."""
+    present = links.namespaces()
+    for one in plan.machines if machine.name == "tor" else (machine,):
+        if one.name != "tor" and one.namespace in present:
+            links.connect(plan, one)
     if machine.name == "core":
         links.connect_host(plan)
-    own_group = cgroups.create(machine.namespace)
-    write(place.disk(machine.name) / "hosts", hosts(plan, machine))
+
+
+def _boot(place: State, machine: Machine, own_group: Path) -> None:
     ready = place.root / "run" / machine.name / "ready"
     ready.unlink(missing_ok=True)
     pid = namespaces.boot(machine.namespace, _first_process(place, machine, own_group, ready))
