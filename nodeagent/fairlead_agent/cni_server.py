@@ -29,6 +29,7 @@ from fairlead_core.cni_wire import (
 WORKERS = 32
 _STACK_BYTES = 512 * 1024  # 32 default stacks of 8 MiB would only be address space, but limits count it
 _REQUEST_TIMEOUT_S = 5.0
+_DRAIN_S = 8.0  # an ADD waits 5 s for a block at most
 _READ_BYTES = 64 * 1024
 
 Answer = Callable[[Call, int | None], bytes | Failure]
@@ -41,6 +42,7 @@ class CNIServer:
     def __init__(self, path: Path, answer: Answer, observe: Observe, workers: int = WORKERS) -> None:
         self._path, self._answer, self._observe, self._workers = path, answer, observe, workers
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._busy: set[object] = set()  # adding and discarding are atomic under the interpreter's lock
         self.serving = False
 
     def start(self) -> None:
@@ -64,12 +66,15 @@ class CNIServer:
         self.serving = True
 
     def stop(self) -> None:
-        """Takes no more calls; those under way run to their end."""
+        """Takes no more calls; waits a while for those under way, so that no pod is left half wired."""
         self.serving = False
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._path.unlink(missing_ok=True)
+        give_up_s = time.monotonic() + _DRAIN_S
+        while self._busy and time.monotonic() < give_up_s:
+            time.sleep(0.01)
 
     def _work(self) -> None:
         while True:
@@ -80,8 +85,11 @@ class CNIServer:
                     return
                 time.sleep(0.1)  # out of descriptors: others give theirs back
                 continue
+            call = object()
+            self._busy.add(call)
             with connection:
                 self._serve(connection)
+            self._busy.discard(call)
 
     def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []

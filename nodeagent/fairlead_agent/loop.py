@@ -33,7 +33,7 @@ from fairlead_core.api import NodeNetworkSpec, PeerStatus
 from fairlead_core.outcome import Rejected
 
 TICK_S = 1.0
-STUCK_S = 60.0  # a pass asks the kernel and BIRD, each bounded by seconds
+STUCK_S = 120.0  # a pass asks kernel, BIRD and for secrets, each bounded by seconds
 _log = structlog.get_logger("fairlead.agent")
 
 
@@ -72,6 +72,7 @@ class Loop:
         self._refusal: Rejected | None = None
         self._failures: dict[str, str] = {}
         self._peers: tuple[PeerStatus, ...] = ()
+        self._trouble = ""
         self._beat_s = time.monotonic()
 
     def resume(self) -> None:
@@ -206,3 +207,11 @@ class Loop:
             peers=self._peers,
         )
         parts.reporter.offer(seen, self._judged.conditions if self._judged else ())
+        self._tell_trouble(parts.reporter.trouble)
+
+    def _tell_trouble(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            _log.warning("status not written", cause=trouble) if trouble else _log.info(
+                "status written again"
+            )
+            self._trouble = trouble

@@ -51,6 +51,10 @@ _DUMP: Final = rtnl.NLM_F_REQUEST | rtnl.NLM_F_DUMP
 _GONE: Final = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 
 
+# Left out where the kernel has no IPv6 (ipv6.disable=1): it would refuse the whole message.
+_NO_LINK_LOCAL: Final = nested(_AF_INET6, attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_ADDR_GEN_NONE])))
+
+
 def mac_bytes(mac: str) -> bytes:
     """The six bytes of "02:00:00:00:00:01"."""
     return bytes.fromhex(mac.replace(":", ""))
@@ -103,7 +107,7 @@ def veth_create(ends: Ends, peer_ns_fd: int) -> Message:
     )
 
 
-def host_link_up(name: str, alias: str) -> Message:
+def host_link_up(name: str, alias: str, *, ipv6: bool = True) -> Message:
     """Marks the host's end as ours and takes it up: strict rp_filter against spoofing, no link-local."""
     rp_filter = attribute(_IPV4_DEVCONF_RP_FILTER, struct.pack("=I", 1))
     body = b"".join(
@@ -114,17 +118,17 @@ def host_link_up(name: str, alias: str) -> Message:
             nested(
                 _IFLA_AF_SPEC,
                 nested(_AF_INET, nested(_IFLA_INET_CONF, rp_filter)),
-                nested(_AF_INET6, attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_ADDR_GEN_NONE]))),
+                _NO_LINK_LOCAL if ipv6 else b"",
             ),
         )
     )
     return Message(f"link {name} mark and up", rtnl.RTM_SETLINK, _DO, body)
 
 
-def pod_link_up(name: str) -> Message:
+def pod_link_up(name: str, *, ipv6: bool = True) -> Message:
     """Takes the pod's end up without a link-local address of its own."""
-    inet6 = nested(_AF_INET6, attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_ADDR_GEN_NONE])))
-    body = _ifinfo(flags=IFF_UP, change=IFF_UP) + text(_IFLA_IFNAME, name) + nested(_IFLA_AF_SPEC, inet6)
+    family = nested(_IFLA_AF_SPEC, _NO_LINK_LOCAL) if ipv6 else b""
+    body = _ifinfo(flags=IFF_UP, change=IFF_UP) + text(_IFLA_IFNAME, name) + family
     return Message(f"link {name} up", rtnl.RTM_SETLINK, _DO, body)
 
 

@@ -35,6 +35,8 @@ from fairlead_agent.ports.rtnl import Message, NetlinkError, Reply, RtnlSocket
 GATEWAYS: Final[dict[int, Address]] = {4: IPv4Address("169.254.1.1"), 6: IPv6Address("fe80::1")}
 DEAD_GROUP: Final = 0x464C4444  # links that wait for their deletion; nobody else picks this number by chance
 
+HAS_IPV6: Final = os.path.exists("/proc/sys/net/ipv6")
+
 _CLONE_NEWNET: Final = 0x40000000
 _NS_GET_NSTYPE: Final = 0xB703
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -226,13 +228,13 @@ def _pair_messages(wiring: Wiring, netns_fd: int) -> list[Message]:
     ends = messages.Ends(wiring.host_ifname, wiring.host_mac, wiring.pod_ifname, wiring.pod_mac, wiring.mtu)
     return [
         messages.veth_create(ends, netns_fd),
-        messages.host_link_up(wiring.host_ifname, wiring.alias),
+        messages.host_link_up(wiring.host_ifname, wiring.alias, ipv6=HAS_IPV6),
         messages.link_get(wiring.host_ifname),
     ]
 
 
 def _pod_messages(wiring: Wiring, index: int) -> list[Message]:
-    batch = [messages.pod_link_up(wiring.pod_ifname)]
+    batch = [messages.pod_link_up(wiring.pod_ifname, ipv6=HAS_IPV6)]
     for address in wiring.addresses:
         gateway = GATEWAYS[address.version]
         batch.append(messages.address_add(address, index))

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from fairlead_agent.ports import PortError, messages
 from fairlead_agent.ports.kernel import Link
-from fairlead_agent.ports.netlink import DEAD_GROUP
+from fairlead_agent.ports.netlink import DEAD_GROUP, HAS_IPV6
 from fairlead_agent.ports.rtnl import Message
 from fairlead_agent.wiring import ALIAS_PREFIX, alias
 from fairlead_core.api import NodeNetworkSpec
@@ -99,7 +99,7 @@ class Links:
 
 def _repairs(found: dict[str, Link], leases: dict[str, Lease]) -> list[Message]:
     return [
-        messages.host_link_up(name, alias(leases[name].owner))
+        messages.host_link_up(name, alias(leases[name].owner), ipv6=HAS_IPV6)
         for name, link in found.items()
         if name in leases and not link.up
     ]

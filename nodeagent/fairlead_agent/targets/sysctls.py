@@ -10,12 +10,16 @@ Reverse path filters stay as the administrator set them; pods' own links get the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from fairlead_agent.ports.kernel import Link
-from fairlead_core.api import NodeNetworkSpec
+from fairlead_core.api import Family, NodeNetworkSpec
 
-FORWARDING = (("net", "ipv4", "ip_forward"), ("net", "ipv6", "conf", "all", "forwarding"))
+FORWARDING: Mapping[Family, tuple[str, ...]] = {
+    "IPv4": ("net", "ipv4", "ip_forward"),
+    "IPv6": ("net", "ipv6", "conf", "all", "forwarding"),
+}
 
 
 class SettingsPort(Protocol):
@@ -38,9 +42,9 @@ class Sysctls:
         self._port, self._kernel = port, kernel
 
     def realise(self, spec: NodeNetworkSpec) -> None:
-        """Sets what differs. Raises PortError."""
-        del spec  # the same for every spec
-        off = [parts for parts in FORWARDING if self._port.get(parts) != "1"]
+        """Sets what differs, for the families that the node has pools of. Raises PortError."""
+        families = sorted({pool.family for pool in spec.pools})
+        off = [parts for parts in (FORWARDING[family] for family in families) if self._port.get(parts) != "1"]
         if off:
             self._keep_router_advertisements()
         for parts in off:
