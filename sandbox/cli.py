@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 
-from sandbox import cluster, e2e, images, install, links, machine, packages, processes, programs
+from sandbox import cluster, containers, e2e, images, install, links, machine, packages, processes, programs
 from sandbox.progress import SandboxError, say, step
 from sandbox.state import State, locked, state
 from sandbox.topology import Machine, Topology, TopologyError, topology
 
 DEFAULT_NODES = 3
 SIGNALS = {"pause": signal.SIGSTOP, "resume": signal.SIGCONT}
+CONTAINER_SIGNALS = {"kill": signal.SIGKILL, **SIGNALS}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,6 +130,11 @@ def change_machine(place: State, plan: Topology, one: Machine, verb: str) -> Non
 
 
 def change_program(place: State, plan: Topology, one: Machine, name: str, verb: str) -> None:
+    """A program of the machine itself, or, to kill, pause and resume, any process name in the pods on it."""
+    if verb in CONTAINER_SIGNALS and name not in cluster.programs_of(one):
+        if not containers.send(one, name, CONTAINER_SIGNALS[verb]):
+            raise SandboxError(f"no pod on {one.name} runs a process named {name}")
+        return
     cluster.program(place, plan, one, name)
     if verb == "start":
         cluster.start(place, plan, one, name)
