@@ -103,7 +103,9 @@ class Fabric:
 
     def start_supervisor(self) -> subprocess.Popen[str]:
         environment = {"FAIRLEAD_BIRD_DIR": str(self.directory)}
-        process = self.node.start(str(SUPERVISOR), log=self.root / "node.log", env=environment)
+        # With the capabilities that the chart grants and no other.
+        confined = ("setpriv", "--bounding-set", "-all,+net_admin,+net_raw,+net_bind_service")
+        process = self.node.start(*confined, str(SUPERVISOR), log=self.root / "node.log", env=environment)
         eventually(lambda: self.node_birdc("show", "status", check=False), "BIRD of the node answers")
         return process
 

@@ -14,7 +14,7 @@ from fairlead_agent.ports import PortError
 from fairlead_agent.ports.bird import Bird
 from fairlead_core import api
 from tests.netns.bgp.fabric import eventually, route_changes
-from tests.netns.bgp.speaker import BLOCK4, BLOCK6, SECOND4, TOR4, TOR6, Node, spec
+from tests.netns.bgp.speaker import BLOCK4, BLOCK6, SECOND4, TOR4, Node, spec
 
 pytestmark = [
     pytest.mark.root,
