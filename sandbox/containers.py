@@ -1,4 +1,4 @@
-"""Processes in the pods of a node, found by name: to kill or freeze one as a fault would, unseen by kubelet."""
+"""Processes in the pods of a node, found by name: to kill or freeze one as a fault would, past kubelet."""
 
 from __future__ import annotations
 
