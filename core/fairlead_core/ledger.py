@@ -88,7 +88,7 @@ class Ledger:
             if pick is None:
                 return self._shortage(owner, sources, now)
             picks.append(pick)
-        addresses = tuple(_address(pick.page, pick.address) for pick in picks)
+        addresses = tuple(pick.page.address(pick.address) for pick in picks)
         lease = Lease(owner, addresses, host_ifname, host_mac, pod_mac, now)
         self._hold(lease, [pick.page for pick in picks])
         return lease
@@ -127,13 +127,13 @@ class Ledger:
     def slots(self, lease: Lease) -> tuple[Slot, ...]:
         """Where the addresses of a held lease come from, in their order."""
         pages = ((address, self._home[address]) for address in lease.addresses)
-        return tuple(Slot(address, str(page.network), page.pool) for address, page in pages)
+        return tuple(Slot(address, page.cidr, page.pool) for address, page in pages)
 
     def records(self, now: float) -> tuple[Record, ...]:
         """The shortest journal that a new ledger would have to replay to be equal to this one."""
         now = self._advance(now)
         rests = [
-            Rest(Slot(_address(page, address), str(page.network), page.pool), at)
+            Rest(Slot(page.address(address), page.cidr, page.pool), at)
             for page in self._pages.values()
             for address, at in page.rests(now, self._cooldown_s(page))
         ]
@@ -220,7 +220,7 @@ class Ledger:
         page = Page(network, pool)
         for other in [other for other in self._pages.values() if other.network.overlaps(network)]:
             for address in page.adopt(other):
-                self._home[_address(page, address)] = page
+                self._home[page.address(address)] = page
         self._pages[network] = page
         return page
 
@@ -259,7 +259,7 @@ class Ledger:
         drained = page.state == "Draining" and not used and not cooling
         state: HeldState = "Drained" if drained else page.state
         free = page.free(now, cooldown_s)
-        return HeldBlock(str(page.network), page.pool, state, used=used, cooling=cooling, free=free)
+        return HeldBlock(page.cidr, page.pool, state, used=used, cooling=cooling, free=free)
 
     def _pool_usage(self, name: str, now: float) -> PoolUsage:
         blocks = [self._held_block(page, now) for page in self._pages.values() if page.pool == name]
@@ -269,10 +269,6 @@ class Ledger:
             cooling=sum(block.cooling for block in blocks),
             wanted=self._demand_of(name).wanted(now) if name in self._pools else 0,
         )
-
-
-def _address(page: Page, value: int) -> Address:
-    return page.network[value - int(page.network.network_address)]
 
 
 def _pod(owner: Owner) -> str:

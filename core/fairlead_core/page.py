@@ -12,11 +12,11 @@ would answer for. Prefixes of 127 and 128 have none (RFC 6164).
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, TypeAlias
 
 from fairlead_core.api import GrantState
-from fairlead_core.lease import Key
+from fairlead_core.lease import Address, Key
 
 Network: TypeAlias = IPv4Network | IPv6Network
 Span: TypeAlias = tuple[int, int]  # first and last, both included
@@ -31,6 +31,7 @@ class Page:
 
     def __init__(self, network: Network, pool: str) -> None:
         self.network = network
+        self.cidr = str(network)
         self.pool = pool
         self.state: GrantState = "Draining"
         self.granted = False
@@ -43,6 +44,10 @@ class Page:
         self._cursor = self._first
         self._reserved: tuple[Span, ...] = ()
         self.reserve(())
+
+    def address(self, value: int) -> Address:
+        """The address of this family that `value` stands for."""
+        return IPv4Address(value) if self.network.version == 4 else IPv6Address(value)
 
     def reserve(self, spans: Iterable[Span]) -> None:
         """Never gives what lies in `spans` from now on; who holds such an address keeps it."""
