@@ -207,3 +207,21 @@ def test_the_first_announcement_is_not_held_back_by_the_recovery_wait(node: Node
     took_s = eventually(lambda: BLOCK4 in node.fabric.learned(), "the block is at the router", 10)
 
     print(f"MEASURED first announcement {took_s:.2f} s after the first configuration")
+
+
+def test_a_changed_community_reaches_the_neighbour_without_a_flap(running: Node) -> None:
+    before = [running.session(peer).since for peer in ("tor-v4", "tor-v6")]
+    changed = msgspec.structs.replace(
+        spec(BLOCK4, BLOCK6), pools=(api.NodePool("four", "IPv4", communities=("64500:77", "64500:1:2")),)
+    )
+
+    running.bgp.realise(changed)
+
+    eventually(
+        lambda: "(64500,77)" in running.fabric.tor_birdc("show", "route", BLOCK4, "all"),
+        "the new community is there",
+    )
+    details = running.fabric.tor_birdc("show", "route", BLOCK4, "all")
+    assert "BGP.community: (64500,77)" in details
+    assert "(64500, 1, 2)" in details
+    assert [running.session(peer).since for peer in ("tor-v4", "tor-v6")] == before
