@@ -230,3 +230,10 @@ def test_all_kinds_answer_to_the_category_and_short_names(cluster: Cluster) -> N
 
     for short in ("ipp", "bgpp", "nn"):
         assert f" {short} " in listed
+
+
+@pytest.mark.parametrize("kind", ["ippools", "bgppeers", "nodenetworks"])
+def test_kubectl_wait_sees_every_object_become_ready(cluster: Cluster, kind: str) -> None:
+    wait = ["wait", "--for=condition=Ready", kind, "--all", "--timeout=90s"]
+
+    assert "condition met" in cluster.kubectl(*wait, timeout_s=120)
