@@ -34,9 +34,9 @@ class Lease(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Everything that a view is made of. `pods` are Fairlead's own; None when we may not read them."""
+    """Everything that a view is made of. `nodes`, and `pods` (Fairlead's own), are None when forbidden."""
 
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[Node, ...] | None = ()
     networks: tuple[NodeNetwork, ...] = ()
     pools: tuple[IPPool, ...] = ()
     peers: tuple[BGPPeer, ...] = ()
@@ -54,7 +54,7 @@ def read_cluster(client: KubeClient) -> Cluster:
     pools = client.list(POOLS, IPPool).items
     pods = _allowed(client, PODS, Pod, OUR_PODS)
     return Cluster(
-        nodes=client.list(NODES, Node).items,
+        nodes=_allowed(client, NODES, Node),
         networks=client.list(NODE_NETWORKS, NodeNetwork).items,
         pools=pools,
         peers=client.list(PEERS, BGPPeer).items,
@@ -77,7 +77,9 @@ def read_pod(client: KubeClient, namespace: str, name: str) -> Pod:
     return client.get(f"/api/v1/namespaces/{namespace}/pods/{name}", Pod)
 
 
-def _allowed(client: KubeClient, path: str, type_: type[T], query: Mapping[str, str]) -> tuple[T, ...] | None:
+def _allowed(
+    client: KubeClient, path: str, type_: type[T], query: Mapping[str, str] | None = None
+) -> tuple[T, ...] | None:
     try:
         return client.list(path, type_, query).items
     except KubeError as error:

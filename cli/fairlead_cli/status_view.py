@@ -105,7 +105,7 @@ def _component(pods: tuple[Pod, ...] | None, name: str) -> tuple[Pod, ...] | Non
 def _node_rows(cluster: Cluster) -> Iterator[NodeRow]:
     """A row per node, and one per NodeNetwork whose node is gone."""
     networks = {network.metadata.name: network for network in cluster.networks}
-    known = {node.metadata.name for node in cluster.nodes}
+    known = set(networks) if cluster.nodes is None else {node.metadata.name for node in cluster.nodes}
     agents = _component(cluster.pods, "agent")
     for name in sorted(known | set(networks)):
         empty = NodeNetwork(metadata=Metadata(name=name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.sandbox.cluster import ROOT, Cluster, wait_until
 from tests.sandbox.workload import start_echo_pods
@@ -71,6 +72,31 @@ def test_kubectl_finds_it_as_a_plugin(cluster: Cluster, tmp_path: Path) -> None:
     said = subprocess.run(kubectl, env=env, capture_output=True, text=True, timeout=60, check=False)
 
     assert said.stdout.startswith("pool pods-v4: "), said.stderr
+
+
+def test_the_built_in_role_view_is_enough(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    account = f"system:serviceaccount:{namespace}:default"
+    binding = ["clusterrolebinding", f"view-{namespace}"]
+    cluster.kubectl("create", *binding, "--clusterrole=view", f"--serviceaccount={namespace}:default")
+    token = cluster.kubectl("create", "token", "default", "-n", namespace).strip()
+    config = yaml.safe_load((cluster.state / "kubeconfig").read_text())
+    config["users"][0]["user"] = {"token": token}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+
+    try:
+        wait_until(
+            "rights of view",
+            lambda: (
+                "yes" in cluster.kubectl("auth", "can-i", "list", "ippools", f"--as={account}", check=False)
+            ),
+        )
+        said = fairlead(cluster, "status", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    finally:
+        cluster.kubectl("delete", *binding)
+
+    assert said.stderr == ""
+    count = len(cluster.nodes())
+    assert f"{count} of {count} nodes ready" in said.stdout
 
 
 def test_a_stopped_api_server_is_one_line_and_exit_code_2(cluster: Cluster, tmp_path: Path) -> None:

@@ -131,9 +131,8 @@ def cluster(**changed: list[Object] | None) -> Cluster:
     """The healthy cluster of two nodes, with some of its objects exchanged."""
     objects = {**OBJECTS, **changed}
     read: dict[str, Any] = {
-        name: tuple(msgspec.convert(one, TYPES[name]) for one in listed)
+        name: None if listed is None else tuple(msgspec.convert(one, TYPES[name]) for one in listed)
         for name, listed in objects.items()
-        if listed is not None
     }
     return replace(Cluster(**read), leader="operator-node1")
 

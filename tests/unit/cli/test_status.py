@@ -78,6 +78,13 @@ def test_who_may_not_read_pods_still_gets_an_answer() -> None:
     assert {row.agent for row in view.nodes} == {"Unknown"}
 
 
+def test_who_may_not_list_nodes_sees_those_that_have_an_object() -> None:
+    view = status_view(cluster(nodes=None))
+
+    assert view.healthy
+    assert [row.name for row in view.nodes] == ["node1", "node2"]
+
+
 def test_the_object_of_a_node_that_is_gone_is_shown_as_such() -> None:
     view = status_view(cluster(nodes=[node("node1")]))
 
