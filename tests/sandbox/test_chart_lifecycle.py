@@ -36,7 +36,7 @@ def values(own: Cluster) -> str:
 
 
 def install(cluster: Cluster, values: str, *more: str) -> None:
-    file = cluster.state / "values.json"
+    file = cluster.state / "run" / "values.json"
     file.write_text(values)
     helm(cluster, "upgrade", "--install", "fairlead", CHART, "-f", str(file), *more)
     rolled_out(cluster)
