@@ -144,7 +144,7 @@ def inside(place: State, one: Machine, argv: Sequence[object]) -> list[str]:
     init = machine.init(place, one)
     if init is None:
         raise SandboxError(f"{one.name} is off: power it on first")
-    return ["nsenter", "-t", str(init), "-m", "-u", "-n", "-p", "--wd=/", "--", *map(str, argv)]
+    return ["nsenter", "-t", str(init), "-m", "-u", "-n", "-p", "--wdns=/", "--", *map(str, argv)]
 
 
 def kubectl(place: State, *words: str, timeout_s: float = 60, stdin: str | None = None) -> str:
