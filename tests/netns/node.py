@@ -1,4 +1,4 @@
-"""A node without a cluster: a network namespace with an uplink, a real agent in it, pods as more namespaces."""
+"""A node without a cluster: a network namespace with an uplink, a real agent in it, pods as more of them."""
 
 from __future__ import annotations
 

@@ -86,10 +86,12 @@ class Netlink:
 
         Answers whether there was one. A pod's interface that is not the peer of ours is left alone.
         """
-        host = self.link(host_ifname)
-        if host is None:
+        look = messages.link_get(host_ifname, tolerate=messages.GONE)
+        down = messages.host_link_dead(host_ifname, DEAD_GROUP)
+        replies = self._host(lambda own: own.batch([look, down]))
+        if not replies:
             return False
-        self._host(lambda own: own.batch([messages.host_link_dead(host_ifname, DEAD_GROUP)]))
+        host = parse_link(replies[0])
         if netns_fd is not None:
             with self._inside(netns_fd) as pod:
                 link = _link(pod, ifname)
