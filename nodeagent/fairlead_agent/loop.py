@@ -71,6 +71,7 @@ class Loop:
         self._judged: Offer | None = None
         self._refusal: Rejected | None = None
         self._failures: dict[str, str] = {}
+        self._failed_passes = 0
         self._peers: tuple[PeerStatus, ...] = ()
         self._trouble = ""
         self._beat_s = time.monotonic()
@@ -91,11 +92,16 @@ class Loop:
             if self._wake.is_set() or time.monotonic() >= due_s:
                 self._wake.clear()
                 self.run_pass()
-                due_s = time.monotonic() + self._parts.settings.pass_interval_s
+                due_s = time.monotonic() + self.pause_s()
             else:
                 self._report()
             self._beat_s = time.monotonic()
             self._wake.wait(TICK_S)
+
+    def pause_s(self) -> float:
+        """Seconds until the next pass that nobody asks for: soon after a failure (BIRD starts beside us)."""
+        interval_s = self._parts.settings.pass_interval_s
+        return min(interval_s, TICK_S * 2**self._failed_passes) if self._failures else interval_s
 
     def stop(self) -> None:
         """Ends `run` after the pass that is under way."""
@@ -128,6 +134,7 @@ class Loop:
             self._peers = self._parts.peers()
         self._tell(failures)
         self._failures = failures
+        self._failed_passes = min(self._failed_passes + 1, 16) if failures else 0
         self._report()
 
     def _attempt(self, name: str, step: Callable[[], None], failures: dict[str, str]) -> None:

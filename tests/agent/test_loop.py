@@ -171,6 +171,21 @@ def test_a_failing_target_is_told_and_the_next_has_its_turn(tmp_path: Path, erro
     assert bench.conditions()["Ready"].startswith("True")
 
 
+def test_after_a_failure_the_next_pass_comes_sooner(tmp_path: Path) -> None:
+    target = FakeTarget(PortError("BIRD is away"))
+    bench = Bench(tmp_path, bgp=target)
+
+    pauses_s = []
+    for _ in range(6):
+        bench.offer(FIRST)
+        pauses_s.append(bench.loop.pause_s())
+    target.error = None
+    bench.loop.run_pass()
+
+    assert pauses_s == [2, 4, 8, 10, 10, 10]
+    assert bench.loop.pause_s() == 10
+
+
 def test_a_spec_that_cannot_be_kept_on_disk_is_not_followed(bench: Bench) -> None:
     (bench.directory / ".desired.json.tmp").mkdir()
 
