@@ -1,8 +1,8 @@
 """Interleaved rounds, and what may be concluded from them.
 
 Each round runs one block of every contender in random order; the statistic is the median of the per-round
-ratios with a bootstrap interval. A block in which somebody else used the machine is disturbed; its round is left
-out as long as enough clean rounds remain, otherwise all rounds count and the result says so.
+ratios with a bootstrap interval. A block in which somebody else used the machine is disturbed; its round is
+left out as long as enough clean rounds remain, otherwise all rounds count and the result says so.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from random import Random
 STEAL_MAX = 0.01
 FOREIGN_MAX = 0.03
 CLEAN_ROUNDS_MIN = 15
+SAME = 0.04  # how far the reference may be from itself
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
 class Block:
-    """What one block measured: operations per second, seconds of each operation, and how quiet it was."""
+    """What one block measured: operations per second, seconds of each operation, and how quiet it was.
+
+    `tidy` is what has to be done before the next block and is not measured.
+    """
 
     rate: float
     latencies_s: list[float]
+    tidy: Callable[[], None] | None = None
     foreign: float = 0.0
     steal: float = 0.0
 
@@ -59,6 +64,17 @@ class Rounds:
         """Per used round, the seconds of each operation."""
         return [self.blocks[contender][n].latencies_s for n in self.used]
 
+    def note(self, reference: str, again: str) -> str:
+        """Why the figures of these rounds are not to be believed; empty when they are."""
+        low, high = bootstrap(ratios(self.rates(again), self.rates(reference)))
+        if not 1 - SAME <= low <= high <= 1 + SAME:
+            return f"not valid: A/A interval {low:.3f} .. {high:.3f} leaves 1 +- {SAME:.0%}{self._why()}"
+        return "disturbed by other work on the machine" if len(self.clean) < CLEAN_ROUNDS_MIN else ""
+
+    def _why(self) -> str:
+        busy = statistics.median(block.foreign for blocks in self.blocks.values() for block in blocks)
+        return f", other work took {busy:.0%} of the machine" if busy > FOREIGN_MAX else ""
+
     def conditions(self) -> dict[str, object]:
         every = [block for blocks in self.blocks.values() for block in blocks]
         return {
@@ -82,7 +98,10 @@ def interleave(
         order = list(contenders)
         dice.shuffle(order)
         for name in order:
-            found.blocks[name].append(_watched(contenders[name], own_pids))
+            block = _watched(contenders[name], own_pids)
+            found.blocks[name].append(block)
+            if block.tidy:
+                block.tidy()
     return found
 
 

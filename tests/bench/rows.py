@@ -16,7 +16,7 @@ class Row:
     """One figure. `value` is absolute, for people; only `ratio` (ours to the contender) is claimed.
 
     `interval` is the 95 % interval of the ratio, or of the value where the target is absolute. `met` is None
-    where there is no target. `note` says what limits the figure.
+    where there is no target. `note` says what limits it; "not valid ..." voids it.
     """
 
     id: str
@@ -64,4 +64,6 @@ def _cells(row: Row) -> tuple[str, ...]:
     ratio = "" if row.ratio is None else f"{row.ratio:.3g} x"
     interval = "" if row.interval is None else f"{row.interval[0]:.3g} .. {row.interval[1]:.3g}"
     met = {None: "", True: "met", False: "NOT met"}[row.met]
+    if met and row.note.startswith("not valid"):
+        met = f"({met})"
     return (row.id, row.what, row.contender, f"{row.value:.4g}", row.unit, ratio, interval, row.target, met)
