@@ -60,6 +60,7 @@ class Parts:
     reporter: Reporter
     metrics: Metrics
     serving: Callable[[], bool]
+    sweep_at_start: Callable[[], None]
 
 
 class Loop:
@@ -77,10 +78,11 @@ class Loop:
         self._beat_s = time.monotonic()
 
     def resume(self) -> None:
-        """What must stand before the first CNI call: last good state, remembered DELs, the pods' MTU."""
+        """What must stand before the first CNI call: last good state, who has gone meanwhile, the MTU."""
         failures: dict[str, str] = {}
         self._attempt("desired", self._load, failures)
         self._attempt("spool", self._settle_spool, failures)
+        self._attempt("links", self._parts.sweep_at_start, failures)
         self._attempt("uplink", self._measure, failures)
         self._tell(failures)
         self._failures = failures

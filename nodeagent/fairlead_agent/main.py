@@ -100,9 +100,10 @@ def assemble(
     server = CNIServer(settings.socket_path, verbs.answer, metrics.cni)
     bgp = Bgp(Bird(settings.run_dir / "bird"), source.secret, settings.node_name)
     guard = LeaseGuard(ipam, locks)
+    links = Links(kernel, ipam, settings.sweep_grace_s, _tell_swept)
     targets: dict[str, Target] = {
         "sysctls": sysctls.Sysctls(Sysctls(), kernel),
-        "links": Links(kernel, ipam, settings.sweep_grace_s, _tell_swept),
+        "links": links,
         "neighbours": Neighbours(kernel, guard),
         "routes": Routes(kernel, guard),
         "bgp": bgp,
@@ -110,7 +111,7 @@ def assemble(
     parts = Parts(
         settings=settings, source=source, ipam=ipam, kernel=kernel, node=node, verbs=verbs,
         last_good=last_good, targets=targets, peers=bgp.peers, reporter=reporter, metrics=metrics,
-        serving=lambda: server.serving,
+        serving=lambda: server.serving, sweep_at_start=links.sweep_at_start,
     )  # fmt: skip
     loop = Loop(parts, wake)
     loop.resume()

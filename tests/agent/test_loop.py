@@ -90,7 +90,7 @@ class Bench:
             settings=self.settings, source=self.source, ipam=self.ipam, kernel=cast(Any, self.kernel),
             node=self.node, verbs=verbs, last_good=LastGood(self.settings.desired_path), targets=targets,
             peers=tuple, reporter=self.reporter, metrics=Metrics(lambda: None, lambda: 0.0, dict),
-            serving=lambda: True,
+            serving=lambda: True, sweep_at_start=lambda: None,
         )  # fmt: skip
         self.loop = Loop(parts, threading.Event())
 

@@ -17,6 +17,7 @@ from fairlead_agent.targets.links import Links
 from fairlead_agent.targets.neighbours import Neighbours
 from fairlead_agent.targets.routes import ANNOUNCE_TABLE, BLOCK_METRIC, Routes
 from fairlead_agent.targets.sysctls import Sysctls
+from fairlead_core.api import HeldBlock
 from fairlead_core.lease import Lease, Owner
 from tests.fakes.ipam import owner, pool, spec
 from tests.fakes.kernel import FakeKernel, link
@@ -39,6 +40,7 @@ class FakeLeases:
 
     held: list[Lease] = field(default_factory=lambda: [LEASE])
     ended: bool = False
+    held_by_block: tuple[HeldBlock, ...] = ()
 
     def leases(self) -> tuple[Lease, ...]:
         return tuple(self.held)
@@ -46,6 +48,9 @@ class FakeLeases:
     def lease(self, container_id: str, ifname: str) -> Lease | None:
         found = [lease for lease in self.held if lease.owner.key == (container_id, ifname)]
         return found[0] if found and not self.ended else None
+
+    def held_blocks(self) -> tuple[HeldBlock, ...]:
+        return self.held_by_block
 
     def sweep(self, is_live: Callable[[Owner], bool], grace_s: float) -> tuple[Lease, ...]:
         gone = tuple(lease for lease in self.held if not is_live(lease.owner))
@@ -107,6 +112,18 @@ def test_a_route_of_ours_that_nobody_wants_is_dropped_from_any_table() -> None:
 
     assert [what.split()[1] for what in port.asked] == ["10.9.0.0/26", "10.0.0.9/32"]
     assert all(what.endswith("delete") for what in port.asked)
+
+
+def test_a_drained_block_is_neither_announced_nor_a_blackhole() -> None:
+    port = kernel(*BLOCKS, *PODS)
+    held = (HeldBlock("10.0.0.0/26", "four", "Draining"), HeldBlock("fd00::/122", "six", "Drained"))
+
+    Routes(port, guard(FakeLeases(held_by_block=held))).realise(SPEC)
+
+    assert sorted(port.asked) == [
+        "route fd00::/122 blackhole table 200 metric 100000 delete",
+        "route fd00::/122 blackhole table 254 metric 100000 delete",
+    ]
 
 
 def test_a_lease_that_ends_during_the_pass_gets_no_route() -> None:
@@ -200,6 +217,16 @@ def test_a_lease_whose_link_is_gone_is_swept_and_told() -> None:
     Links(FakeKernel(), leases, 60, told.append).realise(SPEC)
 
     assert told == [LEASE]
+
+
+def test_at_the_start_a_lease_without_a_link_goes_at_once_and_one_with_a_link_stays() -> None:
+    rebooted, restarted = FakeLeases(), FakeLeases()
+
+    Links(FakeKernel(), rebooted, 60).sweep_at_start()
+    Links(kernel(), restarted, 60).sweep_at_start()
+
+    assert rebooted.held == []
+    assert restarted.held == [LEASE]
 
 
 def test_a_kernel_that_does_not_answer_sweeps_nothing() -> None:

@@ -165,16 +165,26 @@ def test_a_remembered_del_is_carried_out_at_start(node: Node) -> None:
     assert list(spool.iterdir()) == []
 
 
-def test_leases_of_a_rebooted_node_are_given_back(bare_node: Node) -> None:
-    bare_node.env["FAIRLEAD_SWEEP_GRACE_SECONDS"] = "1"
+def test_leases_of_a_rebooted_node_are_given_back_at_once(node: Node) -> None:
+    pod = node.add_pod()
+    node.cni("ADD", pod)
+    node.kill_agent()
+    run("ip", "netns", "del", pod)  # as a reboot: namespaces and links gone, the journal still there
+    until("the links are gone", lambda: node.pod_links() == [])
+
+    node.start_agent()
+
+    assert node.leases() == 0
+
+
+def test_a_pod_that_vanished_without_a_del_is_swept_after_the_grace(bare_node: Node) -> None:
+    bare_node.env["FAIRLEAD_SWEEP_GRACE_SECONDS"] = "2"
     bare_node.start_agent()
     pod = bare_node.add_pod()
     bare_node.cni("ADD", pod)
-    bare_node.kill_agent()
-    run("ip", "netns", "del", pod)  # as a reboot: namespaces and links gone, the journal still there
-    until("the links are gone", lambda: bare_node.pod_links() == [])
 
-    bare_node.start_agent()
+    run("ip", "netns", "del", pod)
+    until("the links are gone", lambda: bare_node.pod_links() == [])
 
     assert bare_node.leases() == 2
     until("swept", lambda: bare_node.leases() == 0)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from fairlead_agent.locks import KeyedLocks
+from fairlead_core.api import HeldBlock
 from fairlead_core.cni import AttachmentKey
 from fairlead_core.lease import Lease
 
@@ -16,6 +17,7 @@ class LeaseLookup(Protocol):
 
     def leases(self) -> tuple[Lease, ...]: ...
     def lease(self, container_id: str, ifname: str) -> Lease | None: ...
+    def held_blocks(self) -> tuple[HeldBlock, ...]: ...
 
 
 class LeaseGuard:
@@ -27,6 +29,10 @@ class LeaseGuard:
     def leases(self) -> tuple[Lease, ...]:
         """All leases at this moment."""
         return self._ipam.leases()
+
+    def held_blocks(self) -> tuple[HeldBlock, ...]:
+        """All blocks at this moment."""
+        return self._ipam.held_blocks()
 
     @contextmanager
     def hold(self, lease: Lease) -> Iterator[bool]:

@@ -74,9 +74,16 @@ class Links:
         self._bury({link.index for link in found if link.group == DEAD_GROUP})
         failures = self._port.change(_repairs(living(found), leases))
         self._end_orphans(living(found).keys() - leases.keys())
-        self._sweep(living(found).keys())
+        self._sweep(living(found).keys(), self._grace_s)
         if failures:
             raise PortError("; ".join(str(failure) for failure in failures))
+
+    def sweep_at_start(self) -> None:
+        """Before the first CNI call nothing is half-made: a lease without link is one of before a reboot.
+
+        Its addresses go back at once, before anything is announced for it. Raises PortError.
+        """
+        self._sweep(living(self._port.links()).keys(), 0.0)
 
     def _bury(self, dead: set[int]) -> None:
         if dead & self._dead_before:
@@ -90,10 +97,10 @@ class Links:
             if since_s < now_s - self._grace_s:
                 self._port.unwire(name, "", None)
 
-    def _sweep(self, present: Iterable[str]) -> None:
+    def _sweep(self, present: Iterable[str], grace_s: float) -> None:
         names = frozenset(present)
         by_owner = {lease.owner.key: lease.host_ifname for lease in self._ipam.leases()}
-        for lease in self._ipam.sweep(lambda owner: by_owner.get(owner.key, "") in names, self._grace_s):
+        for lease in self._ipam.sweep(lambda owner: by_owner.get(owner.key, "") in names, grace_s):
             self._swept(lease)
 
 

@@ -20,7 +20,7 @@ from fairlead_agent.ports.kernel import KernelRoute, Link, Network, Route
 from fairlead_agent.ports.rtnl import Message, NetlinkError
 from fairlead_agent.targets.leased import LeaseGuard
 from fairlead_agent.targets.links import living
-from fairlead_core.api import NodeNetworkSpec
+from fairlead_core.api import HeldBlock, NodeNetworkSpec
 from fairlead_core.diff import diff
 from fairlead_core.lease import Lease
 
@@ -48,9 +48,10 @@ def have(routes: Iterable[KernelRoute]) -> dict[RouteKey, Route]:
     return {key(r): Route(r.network, r.table, r.ifindex, r.metric) for r in routes}
 
 
-def block_routes(spec: NodeNetworkSpec) -> dict[RouteKey, Route]:
-    """Both routes of every block."""
-    networks = [ip_network(block.cidr) for block in spec.blocks]
+def block_routes(spec: NodeNetworkSpec, held: Iterable[HeldBlock]) -> dict[RouteKey, Route]:
+    """Both routes of every block but the drained: nobody lives there, and it may soon be another node's."""
+    drained = {block.cidr for block in held if block.state == "Drained"}
+    networks = [ip_network(block.cidr) for block in spec.blocks if block.cidr not in drained]
     tables = (messages.MAIN_TABLE, ANNOUNCE_TABLE)
     routes = (Route(network, table, 0, BLOCK_METRIC) for network in networks for table in tables)
     return {key(route): route for route in routes}
@@ -79,7 +80,7 @@ class Routes:
         before = have(self._port.routes())
         # After the routes: an ADD that ends in between is wanted and not yet seen, never the reverse.
         pods = pod_routes(self._guard.leases(), self._port.links())
-        blocks = block_routes(spec)
+        blocks = block_routes(spec, self._guard.held_blocks())
         wanted = {**blocks, **{which: route for which, (route, _lease) in pods.items()}}
         changes = diff(before, wanted)
         failures = self._port.change([messages.route_delete(before[which]) for which in changes.drop])
