@@ -17,8 +17,8 @@ from typing import Final
 from fairlead_core.api import BGPPeer, BGPPeerSpec, Family, Node, NodeBGP, Peer, PrefixLengths, SecretRef
 from fairlead_core.durations import parse_seconds
 from fairlead_core.outcome import Rejected
-from fairlead_core.selectors import Test, compile_selector
-from fairlead_core.spans import ADDRESS_BITS
+from fairlead_core.selectors import Index, Test, certain_label, compile_selector
+from fairlead_core.spans import ADDRESS_BITS, parse_span
 
 ASN_MAX: Final = 2**32 - 1
 NODE_PEERS_MAX: Final = 64
@@ -36,6 +36,7 @@ class Speaker:
     family: Family
     local_asn: int
     selects: Test
+    label: tuple[str, str] | None
     session: Peer
 
 
@@ -87,19 +88,26 @@ def parse_peer(item: BGPPeer) -> Speaker | Rejected:
         return Rejected("Invalid", f"peer {name}: {'; '.join(faults)}")
     family: Family = "IPv4" if address.version == 4 else "IPv6"
     age = (item.metadata.creation_timestamp or "", name)
-    return Speaker(name, age, family, spec.local_asn, selects, _session(name, address, spec))
+    return Speaker(
+        name,
+        age,
+        family,
+        spec.local_asn,
+        selects,
+        certain_label(spec.node_selector),
+        _session(name, address, spec),
+    )
 
 
-def choose(book: PeerBook, node: Node, selection: Selection) -> NodeBGP | None:
-    """The sessions of one node; writes into `selection` who got it and who could not. None without sessions.
+def choose(index: Index[Speaker], node: Node, selection: Selection) -> NodeBGP | None:
+    """The sessions of one node. `index` has the peers oldest first; writes into `selection` who got it and
+    who could not. None without sessions.
 
     The oldest peer that selects the node decides its AS number; of two with one address the older one stays.
     """
     labels, own = node.metadata.labels, {address.address for address in node.status.addresses}
     chosen: list[Speaker] = []
-    for peer in book.usable.values():
-        if not peer.selects(labels):
-            continue
+    for peer in index.of(labels):
         why = _clash(peer, chosen, own)
         if why:
             selection.refuse(peer.name, why, node.metadata.name)
@@ -115,7 +123,8 @@ def choose(book: PeerBook, node: Node, selection: Selection) -> NodeBGP | None:
 def router_id(node: Node) -> str:
     """The node's first IPv4 InternalIP; a node without one gets a number made of its name (RFC 6286)."""
     for entry in node.status.addresses:
-        if entry.type == "InternalIP" and isinstance(_address(entry.address), IPv4Address):
+        span = parse_span(entry.address)
+        if entry.type == "InternalIP" and span and span.version == 4 and span.size == 1:
             return entry.address
     number = int.from_bytes(hashlib.sha256(node.metadata.name.encode()).digest()[:4], "big")
     return str(IPv4Address(max(1, number)))

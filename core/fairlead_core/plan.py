@@ -34,7 +34,8 @@ from fairlead_core.grants import (
 from fairlead_core.holdings import Holding, Slice, mark_conflicts, orphan_claims, read_holding
 from fairlead_core.peer_verdicts import PeerCase, judge_peer, reports, secret_complaints
 from fairlead_core.peers import PeerBook, Selection, choose, read_peers
-from fairlead_core.pools import Pool, PoolBook, read_pools
+from fairlead_core.pools import PoolBook, read_pools
+from fairlead_core.selectors import Index
 from fairlead_core.snapshot import (
     GONE_SINCE,
     BlockTally,
@@ -102,15 +103,12 @@ def _read(snapshot: ClusterSnapshot) -> Worksheet:
     items = {name: found.get(name) or NodeNetwork(Metadata(name)) for name in sorted({*nodes, *found})}
     holdings = {name: read_holding(item, snapshot.claims.get(name, ())) for name, item in items.items()}
     pools = read_pools(snapshot.pools)
-    granting = [pool for pool in pools.usable.values() if pool.grants]
+    granting = Index(pool for pool in pools.usable.values() if pool.grants)
     drafts = {
-        name: Draft(items[name], holdings[name], _serving(granting, node)) for name, node in nodes.items()
+        name: Draft(items[name], holdings[name], tuple(granting.of(node.metadata.labels)))
+        for name, node in nodes.items()
     }
     return Worksheet(items, nodes, holdings, drafts, pools, read_peers(snapshot.peers), {}, Shortage(), {})
-
-
-def _serving(granting: Iterable[Pool], node: Node) -> tuple[Pool, ...]:
-    return tuple(pool for pool in granting if pool.selects(node.metadata.labels))
 
 
 def _settle(sheet: Worksheet) -> list[Request]:
@@ -143,8 +141,9 @@ def _count(holdings: Iterable[Holding]) -> dict[str, PoolUse]:
 
 
 def _living_writes(sheet: Worksheet, selection: Selection) -> Iterable[NodeWrite]:
+    speakers = Index(sheet.peers.usable.values())
     for name, draft in sheet.drafts.items():
-        bgp = choose(sheet.peers, sheet.nodes[name], selection)
+        bgp = choose(speakers, sheet.nodes[name], selection)
         write = _write(draft.item, _spec(draft, sheet.pools, bgp), None)
         if write:
             yield write

@@ -14,7 +14,7 @@ from typing import Final
 
 from fairlead_core.api import POOL_FINALIZER, Family, IPPool, IPPoolSpec, NodePool, PoolState
 from fairlead_core.outcome import Rejected
-from fairlead_core.selectors import Test, compile_selector
+from fairlead_core.selectors import Test, certain_label, compile_selector
 from fairlead_core.spans import ADDRESS_BITS, Span, span_of
 
 BLOCK_SIZE: Final[dict[Family, int]] = {"IPv4": 26, "IPv6": 122}
@@ -34,6 +34,7 @@ class Pool:
     spans: tuple[Span, ...]
     block_size: int
     selects: Test
+    label: tuple[str, str] | None
     for_pods: bool
     reserved: tuple[Span, ...]
     state: PoolState
@@ -138,6 +139,7 @@ def parse_pool(item: IPPool) -> Pool | Rejected:
         spans=spans,
         block_size=spec.block_size or BLOCK_SIZE[family],
         selects=selects,
+        label=certain_label(spec.node_selector),
         for_pods="Pod" in spec.uses,
         reserved=_disjoint(reserved),
         state=spec.state,

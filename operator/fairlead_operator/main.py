@@ -25,11 +25,12 @@ def main() -> int:
     ended."""
     _log_as_json()
     try:
-        settings, config = read_settings(os.environ), load(os.environ)
+        settings = read_settings(os.environ)
+        client = KubeClient(load(os.environ), user_agent="fairlead-operator", connections=16)
     except (ValueError, KubeError) as error:
         log.error("cannot start", error=str(error))
         return 1
-    return _serve(settings, KubeClient(config, user_agent="fairlead-operator", connections=16))
+    return _serve(settings, client)
 
 
 def _serve(settings: Settings, client: KubeClient) -> int:

@@ -19,11 +19,10 @@ RESTORED_SHARE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Blocks that a node may hold. A ghost ends when the node's agent has spoken, too."""
+    """Blocks that a node may hold; of no use any more once the node's object names them."""
 
     blocks: tuple[Block, ...]
     until_s: float
-    ghost: bool = False
 
 
 class Memory:
@@ -39,10 +38,11 @@ class Memory:
 
     def wrote(self, item: NodeNetwork) -> None:
         self._written[item.metadata.name] = item
-        self._claims.pop(item.metadata.name, None)
 
     def uncertain(self, name: str, blocks: Iterable[Block], now_s: float) -> None:
-        self._claims[name] = Claim(tuple(blocks), now_s + DOUBT_S)
+        older = self._claims[name].blocks if name in self._claims else ()
+        known = {block.cidr: block for block in (*older, *blocks)}
+        self._claims[name] = Claim(tuple(known.values()), now_s + DOUBT_S)
 
     def deleted(self, name: str, uid: str) -> None:
         self._deleted[name] = uid
@@ -86,14 +86,18 @@ class Memory:
     def _find_ghosts(
         self, merged: Mapping[str, NodeNetwork], nodes: Mapping[str, Node], now_s: float
     ) -> None:
-        for name in self._last.keys() - merged.keys():
-            if name in nodes:
-                self._claims[name] = Claim(blocks_of(self._last[name]), now_s + GHOST_S, ghost=True)
+        """Objects that were deleted under a living node, or replaced by an older state of themselves."""
+        for name, last in self._last.items():
+            item = merged.get(name)
+            vanished = item is None and name in nodes
+            if vanished or (item is not None and item.spec.revision < last.spec.revision):
+                self._claims[name] = Claim(blocks_of(last), now_s + GHOST_S)
 
     def _forget(self, merged: Mapping[str, NodeNetwork], now_s: float) -> None:
         for name, claim in list(self._claims.items()):
-            spoken = claim.ghost and name in merged and merged[name].status.revision > 0
-            if now_s >= claim.until_s or spoken:
+            item = merged.get(name)
+            named = {block.cidr for block in blocks_of(item)} if item else set()
+            if now_s >= claim.until_s or (item and all(block.cidr in named for block in claim.blocks)):
                 del self._claims[name]
 
     def _watch_for_a_restore(self, merged: Mapping[str, NodeNetwork], now_s: float) -> None:

@@ -16,7 +16,6 @@ import kopf
 
 from fairlead_core.api import GROUP, VERSION
 from fairlead_kube.config import KubeConfig
-from fairlead_kube.credentials import Credentials
 
 RESTART_S: Final = 5.0
 
@@ -107,14 +106,15 @@ def _async(function: Callable[..., None]) -> Callable[..., Any]:
 
 
 def _connection(config: KubeConfig) -> kopf.ConnectionInfo:
-    token = Credentials(config).token()
+    scheme, _, token = (config.authorization() or "").partition(" ")
     return kopf.ConnectionInfo(
         server=config.server,
-        ca_data=config.ca_pem,
+        ca_path=config.ca_file,
         insecure=not config.verify,
-        scheme="Bearer" if token else None,
-        token=token,
-        certificate_data=config.cert_pem,
-        private_key_data=config.key_pem,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=config.cert_file,
+        private_key_path=config.key_file,
+        proxy_url=config.proxy,
         default_namespace=config.namespace,
     )

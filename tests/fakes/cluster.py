@@ -131,10 +131,8 @@ class Agent:
 
     def _usage(self, name: str, held: tuple[HeldBlock, ...]) -> PoolUsage:
         own = [block for block in held if block.pool == name]
-        return PoolUsage(
-            sum(block.used for block in own), sum(block.free for block in own), sum(block.cooling for block in own),
-            self.wanted,
-        )  # fmt: skip
+        used, free = sum(block.used for block in own), sum(block.free for block in own)
+        return PoolUsage(used, free, sum(block.cooling for block in own), self.wanted)
 
 
 @dataclass
@@ -149,8 +147,12 @@ class Cluster:
 
     def add(self, *objects: Node | IPPool | BGPPeer) -> Cluster:
         for item in objects:
-            kinds: dict[type, dict[str, object]] = {Node: self.nodes, IPPool: self.pools, BGPPeer: self.peers}  # type: ignore[dict-item]
-            kinds[type(item)][item.metadata.name] = item
+            if isinstance(item, Node):
+                self.nodes[item.metadata.name] = item
+            elif isinstance(item, IPPool):
+                self.pools[item.metadata.name] = item
+            else:
+                self.peers[item.metadata.name] = item
         return self
 
     def snapshot(self, **more: object) -> ClusterSnapshot:
