@@ -16,7 +16,7 @@ def run(place: State, plan: Topology, focus: str, skip: str) -> int:
     """Build the suite once, give the nodes its images, run what `focus` matches; the suite's exit code."""
     programs.build(["e2e.test"])
     programs.link_all(place)
-    images.load(place, plan, [images.pause(), images.agnhost(), images.busybox()])
+    images.load(place, plan, images.for_e2e())
     reports = place.root / "e2e"
     reports.mkdir(exist_ok=True)
     say(f"e2e: focus {focus!r} skip {skip!r}; reports in {reports}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ COMMANDS = {
 }
 REPOSITORY_NAME = "docker.io/library/fairlead"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+# The suite moves pods from one version to the other and looks at nothing but the name.
+AGNHOST_PREVIOUS = "registry.k8s.io/e2e-test-images/agnhost:2.55"
 BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
 # What the Service tests of Kubernetes call inside agnhost, and what people look around with.
 AGNHOST_PACKAGES = tuple(
@@ -50,6 +53,12 @@ def agnhost() -> Image:
     base = oci.layer_from(rootfs.tar_of("agnhost", AGNHOST_PACKAGES))
     program = oci.layer_of(programs.path("agnhost"), "/agnhost")
     return Image(AGNHOST, (base, program), oci.Settings(entrypoint=("/agnhost",), command=("pause",)))
+
+
+def for_e2e() -> list[Image]:
+    """What the end-to-end tests of pods and networks run."""
+    current = agnhost()
+    return [pause(), current, dataclasses.replace(current, reference=AGNHOST_PREVIOUS), busybox()]
 
 
 def busybox() -> Image:

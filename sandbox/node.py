@@ -9,7 +9,7 @@ from sandbox.topology import Machine
 
 TEMPLATES = REPOSITORY / "sandbox" / "templates"
 PROGRAMS = ("containerd", "kubelet")
-PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10.2"
 SOCKET = "/run/containerd/containerd.sock"
 
 
