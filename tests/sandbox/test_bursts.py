@@ -71,7 +71,7 @@ def history(cluster: Cluster) -> Iterator[History]:
 
 
 def pause_pod(name: str, namespace: str, node: str) -> dict[str, Any]:
-    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1", "imagePullPolicy": "IfNotPresent"}
+    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.2", "imagePullPolicy": "IfNotPresent"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
