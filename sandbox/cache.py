@@ -30,6 +30,12 @@ def tree_digest(*roots: Path) -> str:
     return digest(*(part for root_ in roots for file in files(root_) for part in _file_parts(root_, file)))
 
 
+def content_name(path: Path) -> str:
+    """One name for the content of a path: for a built thing the name it was built under, else by reading it all."""
+    real = path.resolve()
+    return str(real.relative_to(root())) if real.is_relative_to(root()) else tree_digest(path)
+
+
 def files(root_: Path) -> list[Path]:
     """Files and links below a folder in a fixed order, without Python's caches; a file stands for itself."""
     if root_.is_file():

@@ -178,7 +178,7 @@ def down(place: State, plan: Topology) -> None:
     for one in plan.machines:
         machine.power_off(place, plan, one)
     links.disconnect_host(plan)
-    for entry in ("bin", "disk", "etc", "log", "pki", "run", "kubeconfig", "cluster.json"):
+    for entry in ("bin", "context", "disk", "e2e", "etc", "log", "pki", "run", "kubeconfig", "cluster.json"):
         path = place.root / entry
         if path.is_dir():
             shutil.rmtree(path)

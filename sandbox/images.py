@@ -78,12 +78,12 @@ def busybox() -> Image:
     return Image(BUSYBOX, (oci.layer_of(root, "/"),), oci.Settings(command=("sh",)))
 
 
-def fairlead() -> Image:
-    """Fairlead's image, tagged by its content."""
-    stage_context(CONTEXT)
+def fairlead(context: Path = CONTEXT) -> Image:
+    """Fairlead's image, tagged by its content; `context` is filled with what it is made of."""
+    stage_context(context)
     base = oci.layer_from(rootfs.tar_of("fairlead", base_packages()))
     recipe = containerfile.read(REPOSITORY / "image" / "Containerfile", base="sandbox")
-    layers = (base, *(oci.layer_of(CONTEXT / copy.source, copy.destination) for copy in recipe.copies))
+    layers = (base, *(oci.layer_of(context / copy.source, copy.destination) for copy in recipe.copies))
     tag = cache.digest(repr(recipe.settings), *(layer.sha256 for layer in layers))[:12]
     return Image(f"{REPOSITORY_NAME}:{tag}", layers, recipe.settings)
 
@@ -94,17 +94,11 @@ def base_packages() -> list[str]:
 
 
 def stage_context(context: Path) -> None:
-    """Fill the folder that image/Containerfile copies from."""
+    """Fill the folder that image/Containerfile copies from; what did not change comes from the cache."""
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir(parents=True)
     (context / "libraries").symlink_to(libraries())
-    (context / "packages").mkdir()
-    for folder in OWN_PACKAGES:
-        source = REPOSITORY / folder
-        if source.exists():
-            target = context / "packages" / source.name
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    _compile_python(context / "packages", "/usr/lib/fairlead/packages")
+    (context / "packages").symlink_to(own_packages())
     (context / "commands").mkdir()
     for command, package in COMMANDS.items():
         script = context / "commands" / command
@@ -116,6 +110,19 @@ def stage_context(context: Path) -> None:
     (context / "cni").mkdir()
     run(["make", "-s", "-C", REPOSITORY / "nodeagent" / "cni"], timeout_s=120)
     shutil.copy(REPOSITORY / "nodeagent" / "cni" / "build" / "fairlead", context / "cni" / "fairlead")
+
+
+def own_packages() -> Path:
+    """Fairlead's own Python packages side by side, compiled."""
+    sources = [REPOSITORY / folder for folder in OWN_PACKAGES]
+
+    def collect(folder: Path) -> None:
+        for source in sources:
+            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        _compile_python(folder, "/usr/lib/fairlead/packages")
+
+    key = cache.digest(*(part for source in sources for part in (source.name, cache.tree_digest(source))))
+    return cache.artefact("packages", key, collect)
 
 
 def libraries() -> Path:

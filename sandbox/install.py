@@ -24,7 +24,8 @@ READY_TIMEOUT_S = 120
 def up(place: State, plan: Topology) -> None:
     """Fairlead's image and chart on the sandbox, and the images that tests use. Safe to repeat."""
     with step("images"):
-        own = images.fairlead()
+        # A folder of this sandbox: another one may stage its own at the same time.
+        own = images.fairlead(place.root / "context")
         images.load(place, plan, [images.pause(), own])
     if not installed(place, own):
         with step(f"chart, image {own.reference}"):

@@ -38,7 +38,7 @@ class Settings:
 
 def layer_of(source: Path, destination: str) -> Layer:
     """The layer that puts a file, or the content of a folder, at `destination`. Same content, same layer."""
-    key = cache.digest(destination, cache.tree_digest(source), str(source.is_file()))
+    key = cache.digest(destination, cache.content_name(source), str(source.is_file()))
 
     def pack(folder: Path) -> None:
         with tarfile.open(folder / "layer.tar", "w", format=tarfile.PAX_FORMAT) as tar:

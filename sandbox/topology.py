@@ -29,7 +29,7 @@ API_PORT = 6443
 MAX_NODES = 200
 
 # Folders of the state directory, which a sandbox's name must therefore not be.
-RESERVED = frozenset({"bin", "core", "disk", "etc", "ext", "log", "pki", "run", "tor"})
+RESERVED = frozenset({"bin", "context", "core", "disk", "e2e", "etc", "ext", "log", "pki", "run", "tor"})
 NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
 
 
