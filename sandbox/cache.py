@@ -31,7 +31,7 @@ def tree_digest(*roots: Path) -> str:
 
 
 def content_name(path: Path) -> str:
-    """Files and links below a folder in a fixed order, without Python caches; a single file is itself."""
+    """One name for the content of a path: the name of a built thing, else from reading it all."""
     real = path.resolve()
     return str(real.relative_to(root())) if real.is_relative_to(root()) else tree_digest(path)
 
