@@ -36,7 +36,9 @@ def main() -> int:
 def _serve(settings: Settings, client: KubeClient) -> int:
     metrics = Metrics()
     loop = Loop(client, settings, metrics)
-    notices = Notices(client.config, loop.notice, lambda told: log.warning("notices", error=told))
+    notices = Notices(
+        client.config, settings.identity, loop.notice, lambda told: log.warning("notices", error=told)
+    )
 
     def health() -> str:
         return loop.health() or ("" if notices.alive else "kopf has ended")

@@ -25,9 +25,14 @@ class Notices:
     does that to it) `on_trouble` hears why and it starts anew; until then passes come by their period."""
 
     def __init__(
-        self, config: KubeConfig, on_change: Callable[[], None], on_trouble: Callable[[str], None]
+        self,
+        config: KubeConfig,
+        identity: str,
+        on_change: Callable[[], None],
+        on_trouble: Callable[[str], None],
     ) -> None:
-        self._config, self._on_change, self._on_trouble = config, on_change, on_trouble
+        self._config, self._identity = config, identity
+        self._on_change, self._on_trouble = on_change, on_trouble
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
@@ -62,6 +67,8 @@ class Notices:
             registry=_registry(self._config, self._on_change),
             settings=kopf_settings(),
             clusterwide=True,
+            # Without one kopf asks for the user's name, which a container's bare uid does not have.
+            identity=self._identity,  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             standalone=True,  # peering is no leader election: equal priorities freeze every replica
             stop_flag=self._stop,
         )
