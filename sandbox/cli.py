@@ -55,6 +55,9 @@ def main(words: list[str] | None = None) -> int:
         return run(arguments)
     except (SandboxError, TopologyError) as error:
         say(f"sandbox: {error}")
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; closing it again at exit would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         say("sandbox: interrupted; `make up` goes on from here, `make down` removes what there is")
         return 130
