@@ -52,6 +52,10 @@ def helm(place: State) -> list[str | Path]:
     return [place.bin / "helm", f"--kubeconfig={place.kubeconfig}"]
 
 
+def kubectl(place: State) -> list[str | Path]:
+    return [place.bin / "kubectl", f"--kubeconfig={place.kubeconfig}"]
+
+
 def helm_on_sandbox(place: State, plan: Topology, own: Image) -> None:
     tag = own.reference.rpartition(":")[2]
     # A tag of digits only must stay a string.
@@ -70,7 +74,18 @@ def elsewhere(kubeconfig: str, words: Sequence[str]) -> None:
 
 
 def wait_ready(place: State, plan: Topology) -> None:
-    """Until every node is Ready. Raises SandboxError with what the nodes and Fairlead's pods say."""
+    """Until every node has its new agent and is Ready. Raises SandboxError with what nodes and pods say."""
+    agents = [
+        "-n",
+        NAMESPACE,
+        "rollout",
+        "status",
+        "daemonset/fairlead-agent",
+        f"--timeout={READY_TIMEOUT_S}s",
+    ]
+    rollout = attempt([*kubectl(place), *agents], timeout_s=READY_TIMEOUT_S + 10)
+    if rollout.returncode:
+        raise SandboxError(not_ready(place))
     path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
 
     def ready() -> bool:
@@ -85,8 +100,7 @@ def not_ready(place: State) -> str:
     """Why nodes are not Ready, as far as the cluster tells."""
     pods = cluster.kubectl(place, "get", "pods", "-n", NAMESPACE, "-o", "wide")
     nodes = cluster.kubectl(place, "get", "nodes")
-    kubectl = [place.bin / "kubectl", f"--kubeconfig={place.kubeconfig}", "-n", NAMESPACE]
     of_all = ["-l", "app.kubernetes.io/name=fairlead", "--all-containers", "--tail=8", "--prefix"]
-    logs = attempt([*kubectl, "logs", *of_all], timeout_s=30)
+    logs = attempt([*kubectl(place), "-n", NAMESPACE, "logs", *of_all], timeout_s=30)
     said = f"{nodes}{pods}{logs.stdout}{logs.stderr}"
     return f"nodes are not Ready\n{said}  likely cause: an agent, BIRD or the operator does not start"
