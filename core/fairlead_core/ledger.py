@@ -6,6 +6,7 @@ gives nothing and no longer makes its family obligatory, so that a family can le
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 
@@ -92,6 +93,31 @@ class Ledger:
         lease = Lease(owner, addresses, host_ifname, host_mac, pod_mac, now)
         self._hold(lease, [pick.page for pick in picks])
         return lease
+
+    def adopt(self, lease: Lease, now: float) -> Lease | Rejected:
+        """Holds `lease` as from `now`: addresses that a pod has although the journal does not know it.
+
+        Rejected AlreadyHeld when its owner, or another one for one of its addresses, holds a lease; NoBlock
+        when an address lies in no block of this node.
+        """
+        now = self._advance(now)
+        refusal = self._refusal(lease.owner)
+        if refusal is not None:
+            return refusal
+        pages: list[Page] = []
+        for address in lease.addresses:
+            page = next((page for page in self._pages.values() if address in page.network), None)
+            if page is None:
+                return Rejected("NoBlock", f"address {address} lies in no block of {self.node_name}")
+            if address in self._home:
+                holder = page.holders[int(address)]
+                return Rejected(
+                    "AlreadyHeld", f"address {address} is held by container {holder[0]} {holder[1]}"
+                )
+            pages.append(page)
+        adopted = replace(lease, created_at_s=now)
+        self._hold(adopted, pages)
+        return adopted
 
     def cancel(self, lease: Lease) -> None:
         """`lease` was taken and never told to anyone: it is undone, without cool-down."""

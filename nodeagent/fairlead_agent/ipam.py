@@ -65,19 +65,14 @@ class NodeIPAM:
 
     def take(self, owner: Owner, host_ifname: str, host_mac: str, pod_mac: str) -> Lease | Rejected | Waiting:
         """See Ledger.take. On PortError nothing is held."""
-        with self._exclusive(owner.key):
-            with self._changed:
-                lease = self._ledger.take(owner, host_ifname, host_mac, pod_mac, self._clock())
-                if not isinstance(lease, Lease):
-                    return lease
-                record = Hold(lease, self._ledger.slots(lease))
-            try:
-                self._journal.append([record])
-            except PortError:
-                with self._changed:
-                    self._ledger.cancel(lease)
-                raise
-        return lease
+        return self._hold(
+            owner.key,
+            lambda now: self._ledger.take(owner, host_ifname, host_mac, pod_mac, now),
+        )
+
+    def adopt(self, lease: Lease) -> Lease | Rejected | Waiting:
+        """See Ledger.adopt: a pod that the kernel has and the journal lost. On PortError nothing is held."""
+        return self._hold(lease.owner.key, lambda now: self._ledger.adopt(lease, now))
 
     def release(self, container_id: str, ifname: str | None = None) -> tuple[Lease, ...]:
         """What was held by this container (on `ifname`, or on all); empty when nothing was. Waits for a take
@@ -139,6 +134,23 @@ class NodeIPAM:
     def close(self) -> None:
         """Closes the journal."""
         self._journal.close()
+
+    def _hold(
+        self, key: Key, attempt: Callable[[float], Lease | Rejected | Waiting]
+    ) -> Lease | Rejected | Waiting:
+        with self._exclusive(key):
+            with self._changed:
+                lease = attempt(self._clock())
+                if not isinstance(lease, Lease):
+                    return lease
+                record = Hold(lease, self._ledger.slots(lease))
+            try:
+                self._journal.append([record])
+            except PortError:
+                with self._changed:
+                    self._ledger.cancel(lease)
+                raise
+        return lease
 
     def _release(self, key: Key, only: Lease | None = None) -> tuple[Lease, ...]:
         with self._exclusive(key):

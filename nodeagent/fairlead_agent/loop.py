@@ -16,6 +16,7 @@ from typing import Protocol
 
 import structlog
 
+from fairlead_agent.adoption import adopt_survivors
 from fairlead_agent.conflist import conflist
 from fairlead_agent.desired import LastGood
 from fairlead_agent.ipam import NodeIPAM
@@ -81,6 +82,7 @@ class Loop:
         """What must stand before the first CNI call: last good state, who has gone meanwhile, the MTU."""
         failures: dict[str, str] = {}
         self._attempt("desired", self._load, failures)
+        self._attempt("adoption", self._adopt, failures)
         self._attempt("spool", self._settle_spool, failures)
         self._attempt("links", self._parts.sweep_at_start, failures)
         self._attempt("uplink", self._measure, failures)
@@ -175,8 +177,19 @@ class Loop:
         # Disk before memory: what we act on must still be known after a crash.
         self._parts.last_good.save(spec)
         self._parts.ipam.reconfigure(spec)
+        if self._parts.node.spec is None:
+            self._adopt()  # the first blocks: who lives in them comes before anybody new
         self._parts.node.accept(spec)
         _log.info("spec accepted", revision=spec.revision, blocks=[block.cidr for block in spec.blocks])
+
+    def _adopt(self) -> None:
+        adopted, refused = adopt_survivors(self._parts.kernel, self._parts.ipam)
+        for lease in adopted:
+            pod = f"{lease.owner.namespace}/{lease.owner.pod_name}"
+            addresses = [str(address) for address in lease.addresses]
+            _log.warning("pod adopted: the journal did not know it", pod=pod, addresses=addresses)
+        for cause in refused:
+            _log.warning("pod not adopted", cause=cause)
 
     def _settle_spool(self) -> None:
         failures = self._parts.verbs.settle_spool()

@@ -1,6 +1,6 @@
 """C1 and C2: CNI ADD and DEL, against ptp and bridge with host-local.
 
-Each contender has a network and a mount namespace of its own, 180 pods that stay, and 20 (C2: 64) more that
+Each contender has a network and a mount namespace of its own, 180 pods that stay, and 20 (C2: 32) more that
 come and go in every block. All are called the same way: posix_spawn, configuration on stdin, answer on
 stdout, wait. Ours gives every pod two addresses (IPv4 and IPv6) that are on disk before the answer; the
 others give IPv4 only, as with IPv6 their answers wait for duplicate address detection.
@@ -31,7 +31,7 @@ from tests.cni.plugin import build
 from tests.netns.real_agent import real_agent, spec
 
 STAYING, MOVING, THREADS = 180, 20, 16
-PARALLEL_PODS = 64
+PARALLEL_PODS = 32
 ADD_TARGET, DEL_TARGET, PARALLEL_TARGET, P99_TARGET_S = 0.5, 0.15, 3.0, 0.050
 SETTLE_S = 10.0
 REFERENCE, AGAIN = "ptp + host-local", "ptp + host-local again"
@@ -88,7 +88,7 @@ def sequential(quick: bool) -> Result:
 
 
 def parallel(quick: bool) -> Result:
-    """C2: 64 pods, each added and deleted, by 16 callers at once."""
+    """C2: 32 pods, each added and deleted, by 16 callers at once."""
     with _contenders(PARALLEL_PODS) as contenders:
         adds: dict[str, list[Block]] = {}
         blocks = {name: _parallel_block(c, adds.setdefault(name, [])) for name, c in contenders.items()}
