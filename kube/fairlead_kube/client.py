@@ -16,7 +16,6 @@ import msgspec
 import urllib3
 
 from fairlead_kube.config import KubeConfig, ssl_context
-from fairlead_kube.credentials import Credentials
 from fairlead_kube.errors import NO_ANSWER, KubeError
 
 T = TypeVar("T")
@@ -61,14 +60,8 @@ class KubeClient:
 
     def __init__(self, config: KubeConfig, user_agent: str = "fairlead", connections: int = 8) -> None:
         self._config = config
-        self._credentials = Credentials(config)
         self._user_agent = user_agent
-        extra: dict[str, Any] = {}
-        if config.server.startswith("https"):
-            extra["ssl_context"] = ssl_context(config)
-            if config.server_name:
-                extra |= {"server_hostname": config.server_name, "assert_hostname": config.server_name}
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False, **extra)
+        self._pool = _pool(config, connections)
 
     @property
     def config(self) -> KubeConfig:
@@ -185,9 +178,8 @@ class KubeClient:
         self, what: str, method: str, url: str, body: object, content_type: str, timeout: urllib3.Timeout
     ) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": JSON, "User-Agent": self._user_agent}
-        token = self._credentials.token()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        if authorization := self._config.authorization():
+            headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = content_type
         try:
@@ -230,6 +222,20 @@ def failure(what: str, status: int, answer: bytes) -> KubeError:
     if told.kind != "Status":
         told = _Failure(reason="BadAnswer", message=answer[:120].decode("utf-8", "replace"))
     return KubeError(status, told.reason, f"{what}: {status} {told.reason}: {told.message}")
+
+
+def _pool(config: KubeConfig, connections: int) -> urllib3.PoolManager:
+    settings: dict[str, Any] = {"num_pools": 1, "maxsize": connections, "retries": False}
+    if config.server.startswith("https"):
+        settings["ssl_context"] = ssl_context(config)
+        if config.server_name:
+            settings |= {"server_hostname": config.server_name, "assert_hostname": config.server_name}
+    if not config.proxy:
+        return urllib3.PoolManager(**settings)
+    try:
+        return urllib3.ProxyManager(config.proxy, **settings)
+    except urllib3.exceptions.HTTPError as error:
+        raise KubeError(NO_ANSWER, "BadConfig", f"proxy for {config.server}: {error}") from error
 
 
 def _cause(error: BaseException) -> str:

@@ -1,47 +1,44 @@
 """Where the API server is and how we prove who we are.
 
-load()         in a pod: the service account's files; else $KUBECONFIG; else ~/.kube/config
-credentials    client certificate, token, token file (read again on every request: kubelet rotates it),
-               or an exec plugin (client.authentication.k8s.io)
+load()            in a pod: the service account's files; else $KUBECONFIG; else ~/.kube/config
+in_cluster()      the agents' way: a few lines of our own, because an agent counts its memory
+from_kubeconfig() a person's way: the official client reads what kubectl would read
 """
 
 from __future__ import annotations
 
-import base64
-import os
 import ssl
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fairlead_kube.errors import NO_ANSWER, KubeError
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-@dataclass(frozen=True, slots=True)
-class ExecPlugin:
-    """A command that prints an ExecCredential."""
-
-    command: tuple[str, ...]
-    env: tuple[tuple[str, str], ...] = ()
+def anonymous() -> None:
+    """No Authorization header: a client certificate tells who we are, or nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
 class KubeConfig:
-    """One API server and one identity. `server` is a URL without a path's trailing slash; PEM is bytes."""
+    """One API server and one identity.
+
+    `server` is a URL without a trailing slash. `authorization` answers the Authorization header of the
+    moment ("Bearer ...") before each request and may raise KubeError (BadConfig). Files are PEM.
+    """
 
     server: str
-    ca_pem: bytes | None = None
-    cert_pem: bytes | None = None
-    key_pem: bytes | None = None
-    token: str | None = None
-    token_file: Path | None = None
-    exec_plugin: ExecPlugin | None = None
+    authorization: Callable[[], str | None] = anonymous
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     namespace: str = "default"
     server_name: str | None = None
+    proxy: str | None = None
     verify: bool = True
 
 
@@ -56,11 +53,10 @@ def load(
 
     Raises KubeError (BadConfig) that names the file and what is missing.
     """
-    if path is None and "KUBECONFIG" in env:
-        path = _first_existing(env["KUBECONFIG"])
-    if path is None and "KUBERNETES_SERVICE_HOST" in env and (service_account / "token").exists():
+    paths = str(path) if path else env.get("KUBECONFIG", "")
+    if not paths and "KUBERNETES_SERVICE_HOST" in env and (service_account / "token").exists():
         return in_cluster(env, service_account)
-    return from_kubeconfig(path or Path(env.get("HOME", "/")) / ".kube/config", context)
+    return from_kubeconfig(paths or str(Path(env.get("HOME", "/")) / ".kube/config"), context)
 
 
 def in_cluster(env: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> KubeConfig:
@@ -70,109 +66,54 @@ def in_cluster(env: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) 
         raise _bad("in-cluster configuration: KUBERNETES_SERVICE_HOST is not set")
     host = f"[{host}]" if ":" in host else host
     try:
-        ca_pem = (service_account / "ca.crt").read_bytes()
         namespace = (service_account / "namespace").read_text().strip()
     except OSError as error:
         raise _bad(f"in-cluster configuration: {error}") from error
     return KubeConfig(
         server=f"https://{host}:{env.get('KUBERNETES_SERVICE_PORT') or '443'}",
-        ca_pem=ca_pem,
-        token_file=service_account / "token",
+        authorization=partial(token_file, service_account / "token"),
+        ca_file=service_account / "ca.crt",
         namespace=namespace or "default",
     )
 
 
-def from_kubeconfig(path: Path, context: str | None = None) -> KubeConfig:
-    """The configuration of one context (default: current-context) of a kubeconfig file."""
-    document = _read_yaml(path)
-    name = context or document.get("current-context") or ""
-    chosen = _named(path, document, "contexts", name).get("context") or {}
-    cluster = _named(path, document, "clusters", chosen.get("cluster", "")).get("cluster") or {}
-    user = _named(path, document, "users", chosen.get("user", "")).get("user") or {}
-    if not cluster.get("server"):
-        raise _bad(f"{path}: cluster {chosen.get('cluster')!r} has no server")
-    token_file = user.get("tokenFile")
-    return KubeConfig(
-        server=str(cluster["server"]).rstrip("/"),
-        ca_pem=_pem(path, cluster, "certificate-authority"),
-        cert_pem=_pem(path, user, "client-certificate"),
-        key_pem=_pem(path, user, "client-key"),
-        token=user.get("token"),
-        token_file=path.parent / token_file if token_file else None,
-        exec_plugin=_exec_plugin(path, user.get("exec")),
-        namespace=chosen.get("namespace") or "default",
-        server_name=cluster.get("tls-server-name"),
-        verify=not cluster.get("insecure-skip-tls-verify", False),
-    )
+def token_file(path: Path) -> str:
+    """The header for the token in `path`, read on every request: kubelet rotates it."""
+    try:
+        return f"Bearer {path.read_text().strip()}"
+    except OSError as error:
+        raise _bad(f"token file: {error}") from error
+
+
+def from_kubeconfig(paths: str, context: str | None = None) -> KubeConfig:
+    """The configuration of one context (default: current-context) of kubeconfig files, merged as kubectl
+    does.
+
+    `paths` as in $KUBECONFIG. A credential plugin runs here, and again when its token expires. Raises
+    KubeError (BadConfig) that names the files and what the client library did not find in them.
+    """
+    try:
+        from fairlead_kube import kubeconfig  # noqa: PLC0415  23 MB and half a second that agents do not pay
+
+        return kubeconfig.read(paths, context)
+    except Exception as error:  # KeyError, YAMLError, OSError: what the library lets a malformed file raise
+        cause = " ".join(str(error).split())
+        raise _bad(f"kubeconfig {paths}: {type(error).__name__}: {cause}") from error
 
 
 def ssl_context(config: KubeConfig) -> ssl.SSLContext:
     """TLS as `config` says. Raises KubeError (BadConfig) when a certificate or key is not readable as PEM."""
     try:
-        context = ssl.create_default_context(cadata=config.ca_pem.decode() if config.ca_pem else None)
-        if config.cert_pem and config.key_pem:
-            _load_client_certificate(context, config.cert_pem + b"\n" + config.key_pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise _bad(f"TLS for {config.server}: {error}") from error
+        context = ssl.create_default_context(cafile=config.ca_file)
+        if config.cert_file:
+            context.load_cert_chain(config.cert_file, config.key_file)
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
+        raise _bad(f"TLS for {config.server} with {files}: {error}") from error
     if not config.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, chain_and_key: bytes) -> None:
-    # OpenSSL's binding takes a file only; mkstemp gives 0600 and the file lives for this call alone.
-    descriptor, name = tempfile.mkstemp(prefix="fairlead-client-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(chain_and_key)
-        context.load_cert_chain(name)
-    finally:
-        os.unlink(name)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415  only people's kubeconfigs are YAML; the agent never pays for the parser
-
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise _bad(f"kubeconfig {path}: {error}") from error
-    if not isinstance(document, dict):
-        raise _bad(f"kubeconfig {path}: is not a mapping")
-    return document
-
-
-def _named(path: Path, document: dict[str, Any], section: str, name: str) -> dict[str, Any]:
-    for entry in document.get(section) or ():
-        if isinstance(entry, dict) and entry.get("name") == name:
-            return entry
-    raise _bad(f"kubeconfig {path}: {section} has no entry {name!r}")
-
-
-def _pem(path: Path, section: dict[str, Any], key: str) -> bytes | None:
-    try:
-        if section.get(f"{key}-data"):
-            return base64.b64decode(section[f"{key}-data"], validate=True)
-        return (path.parent / section[key]).read_bytes() if section.get(key) else None
-    except (OSError, ValueError) as error:
-        raise _bad(f"kubeconfig {path}: {key}: {error}") from error
-
-
-def _exec_plugin(path: Path, section: dict[str, Any] | None) -> ExecPlugin | None:
-    if not section:
-        return None
-    if not section.get("command"):
-        raise _bad(f"kubeconfig {path}: the user's exec has no command")
-    env = tuple((str(item["name"]), str(item["value"])) for item in section.get("env") or ())
-    return ExecPlugin((str(section["command"]), *map(str, section.get("args") or ())), env)
-
-
-def _first_existing(paths: str) -> Path:
-    candidates = [Path(part) for part in paths.split(os.pathsep) if part]
-    if not candidates:
-        raise _bad("KUBECONFIG is set and empty")
-    return next((path for path in candidates if path.exists()), candidates[0])
 
 
 def _bad(message: str) -> KubeError:

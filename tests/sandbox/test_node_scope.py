@@ -21,7 +21,8 @@ def client(cluster: Cluster, *bound: str) -> KubeClient:
     """A client with a fresh token of the agents' service account."""
     token = cluster.kubectl("create", "token", "fairlead-agent", "-n", NAMESPACE, "--duration=10m", *bound)
     admin = load({"KUBECONFIG": str(cluster.state / "kubeconfig")})
-    return KubeClient(KubeConfig(server=admin.server, ca_pem=admin.ca_pem, token=token.strip()))
+    header = f"Bearer {token.strip()}"
+    return KubeClient(KubeConfig(server=admin.server, ca_file=admin.ca_file, authorization=lambda: header))
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
-import yaml
 
 from fairlead_kube.client import KubeClient
-from fairlead_kube.config import KubeConfig, from_kubeconfig, in_cluster, load
-from fairlead_kube.credentials import Credentials
+from fairlead_kube.config import KubeConfig, token_file
 from fairlead_kube.errors import KubeError
 from tests.fakes.api_server import FakeAPIServer, Fault
 
@@ -129,65 +127,9 @@ def test_an_empty_200_is_no_object(api: FakeAPIServer, client: KubeClient) -> No
 
 def test_a_rotated_token_file_is_read_again(api: FakeAPIServer, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("first\n")
-    client = KubeClient(KubeConfig(server=api.url, token_file=tmp_path / "token"))
+    client = KubeClient(KubeConfig(server=api.url, authorization=partial(token_file, tmp_path / "token")))
     client.list(POOLS, Pool)
     (tmp_path / "token").write_text("second\n")
     client.list(POOLS, Pool)
 
     assert [seen["Authorization"] for seen in api.headers] == ["Bearer first", "Bearer second"]
-
-
-def test_in_cluster_configuration_brackets_an_ipv6_host(tmp_path: Path) -> None:
-    for name, content in (("token", "t"), ("ca.crt", "pem"), ("namespace", "fairlead-system")):
-        (tmp_path / name).write_text(content)
-
-    config = in_cluster({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, tmp_path)
-
-    assert config.server == "https://[fd00::1]:6443"
-    assert config.namespace == "fairlead-system"
-
-
-def kubeconfig(tmp_path: Path, user: dict[str, object]) -> Path:
-    document = {
-        "current-context": "main",
-        "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u", "namespace": "ns"}}],
-        "clusters": [
-            {"name": "c", "cluster": {"server": "https://x:6443/", "certificate-authority": "ca.pem"}}
-        ],
-        "users": [{"name": "u", "user": user}],
-    }
-    (tmp_path / "ca.pem").write_text("CA")
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def test_a_kubeconfig_gives_server_identity_and_namespace(tmp_path: Path) -> None:
-    pem = base64.b64encode(b"CERT").decode()
-
-    config = from_kubeconfig(kubeconfig(tmp_path, {"client-certificate-data": pem, "client-key-data": pem}))
-
-    assert (config.server, config.ca_pem, config.cert_pem, config.namespace) == (
-        "https://x:6443",
-        b"CA",
-        b"CERT",
-        "ns",
-    )
-
-
-def test_the_kubeconfig_variable_wins_over_the_pod_and_home(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path, {"token": "secret"})
-
-    assert load({"KUBECONFIG": f"/absent:{path}", "KUBERNETES_SERVICE_HOST": "10.96.0.1"}).token == "secret"
-
-
-def test_an_unknown_context_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KubeError, match="contexts has no entry 'other'"):
-        from_kubeconfig(kubeconfig(tmp_path, {}), context="other")
-
-
-def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
-    user = {"exec": {"command": "sh", "args": ["-c", 'echo "{\\"status\\":{\\"token\\":\\"$WHO\\"}}"'],
-                     "env": [{"name": "WHO", "value": "me"}]}}  # fmt: skip
-
-    assert Credentials(from_kubeconfig(kubeconfig(tmp_path, user))).token() == "me"
