@@ -166,6 +166,12 @@ class Ledger:
         rests.sort(key=lambda rest: rest.at_s)
         return (*rests, *(Hold(lease, self.slots(lease)) for lease in self._leases.values()))
 
+    def shortages(self, now: float) -> tuple[str, ...]:
+        """Why a take would get nothing now, with the numbers: one text per family that lacks an address."""
+        now = self._advance(now)
+        lacking = [sources for sources in self._families if not any(source.pick(now) for source in sources)]
+        return tuple(self._told(sources, now) for sources in lacking)
+
     def held_blocks(self, now: float) -> tuple[HeldBlock, ...]:
         """Every block of the accepted spec, and every other that still has addresses in use or cooling."""
         now = self._advance(now)
@@ -202,7 +208,10 @@ class Ledger:
     def _shortage(self, owner: Owner, sources: tuple[Source, ...], now: float) -> Waiting:
         for source in sources:
             self._demand_of(source.pool.name).lacked(_pod(owner), now)
-        return Waiting("PoolExhausted", "; ".join(source.shortage(self.node_name, now) for source in sources))
+        return Waiting("PoolExhausted", self._told(sources, now))
+
+    def _told(self, sources: tuple[Source, ...], now: float) -> str:
+        return "; ".join(source.shortage(self.node_name, now) for source in sources)
 
     def _hold(self, lease: Lease, pages: Sequence[Page]) -> None:
         self._leases[lease.owner.key] = lease

@@ -121,6 +121,11 @@ class NodeIPAM:
         with self._changed:
             return self._ledger.usage(self._clock())
 
+    def shortages(self) -> tuple[str, ...]:
+        """See Ledger.shortages: empty when an ADD would get its addresses now."""
+        with self._changed:
+            return self._ledger.shortages(self._clock())
+
     def reconfigure(self, spec: NodeNetworkSpec) -> None:
         """Follows a spec that accept() returned; no I/O."""
         with self._changed:

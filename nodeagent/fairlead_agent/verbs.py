@@ -22,7 +22,6 @@ from fairlead_agent.ports.kernel import KernelRoute, Link, PodView, Wiring
 from fairlead_agent.ports.netlink import InterfaceExistsError
 from fairlead_agent.wiring import ALIAS_PREFIX, attachment, wiring
 from fairlead_core import cni
-from fairlead_core.api import PoolUsage
 from fairlead_core.cni import AttachmentKey, Call, Code, Failure
 from fairlead_core.lease import Lease, Owner
 from fairlead_core.outcome import Rejected, Waiting
@@ -41,7 +40,7 @@ class Addresses(Protocol):
     def release(self, container_id: str, ifname: str | None = None) -> tuple[Lease, ...]: ...
     def lease(self, container_id: str, ifname: str) -> Lease | None: ...
     def leases(self) -> tuple[Lease, ...]: ...
-    def usage(self) -> dict[str, PoolUsage]: ...
+    def shortages(self) -> tuple[str, ...]: ...
 
 
 class Kernel(Protocol):
@@ -222,17 +221,10 @@ class Verbs:
         spec = self._node.spec
         if spec is None or not spec.blocks:
             return Failure(Code.NOT_AVAILABLE, "STATUS: the node has no accepted NodeNetwork with blocks yet")
-        usage = self._ipam.usage()
-        free = dict.fromkeys(sorted(pool.family for pool in spec.pools), 0)
-        for pool in spec.pools:
-            free[pool.family] += usage[pool.name].free if pool.name in usage else 0
-        empty = [family for family, count in free.items() if not count]
-        if not self._empty_for_long(bool(empty)):
+        shortages = self._ipam.shortages()
+        if not self._empty_for_long(bool(shortages)):
             return b""
-        numbers = "; ".join(
-            f"pool {n}: {u.free} free, {u.used} used, {u.cooling} cooling" for n, u in usage.items()
-        )
-        return Failure(Code.NO_ADDRESSES, f"STATUS: no free {' and no free '.join(empty)} address: {numbers}")
+        return Failure(Code.NO_ADDRESSES, f"STATUS: {'; '.join(shortages)}")
 
     def _empty_for_long(self, empty: bool) -> bool:
         if not empty:

@@ -235,7 +235,7 @@ def test_status_bears_a_short_shortage_and_names_a_long_one(bench: Bench) -> Non
     answer = failure(bench.call("STATUS"))
 
     assert answer.code == Code.NO_ADDRESSES
-    assert "pool four: 0 free, 4 used" in answer.msg
+    assert "pool four: 0 of 4 free, 0 cooling; node7 waits for another block" in answer.msg
 
 
 def test_the_same_attachment_is_never_handled_twice_at_once(bench: Bench) -> None:

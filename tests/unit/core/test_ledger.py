@@ -200,6 +200,20 @@ def test_a_family_whose_pools_all_close_is_no_longer_obligatory() -> None:
     assert addresses(take(ledger, owner("a"), 2.0)) == ["10.0.0.0"]
 
 
+def test_shortages_name_each_family_that_would_get_nothing_and_no_closing_one() -> None:
+    ledger = ledger_of(("10.0.0.0/32", "blue"), ("fd00::/128", "red"), pools=[BLUE, RED])
+    assert ledger.shortages(1.0) == ()
+
+    take(ledger, owner("a"), 1.0)
+    assert ledger.shortages(1.0) == (
+        "pool blue: 0 of 1 free, 0 cooling; node7 waits for another block",
+        "pool red: 0 of 1 free, 0 cooling; node7 waits for another block",
+    )
+    closing = spec(("10.0.0.0/26", "blue"), ("fd00::/128", "red", "Draining"), pools=[BLUE, RED], revision=2)
+    ledger.reconfigure(closing, 2.0)
+    assert ledger.shortages(2.0) == ()
+
+
 def test_a_pool_without_a_block_yet_still_makes_its_family_obligatory() -> None:
     ledger = ledger_of(("10.0.0.0/26", "blue"), pools=[BLUE, RED])
 
