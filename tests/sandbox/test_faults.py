@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from tests.sandbox.cluster import Cluster, wait_until
 from tests.sandbox.test_bursts import addresses_of_running_pods, pause_pod
-from tests.sandbox.workload import Pod, broken, read_flows, start_echo_pods, start_probes
+from tests.sandbox.workload import Pod, broken, lost, read_flows, start_echo_pods, start_probes
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -44,6 +45,23 @@ def settle(cluster: Cluster) -> float:
     return wait_until("the cluster is whole again", lambda: ready(cluster), 180, 1)
 
 
+@contextmanager
+def undisturbed(cluster: Cluster, pods: dict[str, Pod]) -> Iterator[None]:
+    """What happens inside breaks no TCP connection and loses no UDP message between the pods."""
+    settle(cluster)
+    before = read_flows(cluster, SPACE, pods)
+    yield
+    settle(cluster)
+    after = read_flows(cluster, SPACE, pods)
+    assert broken(after) == []
+    # On a busy machine an echo may be seconds late; what is lost stays lost, however long one waits.
+    deadline = time.monotonic() + 15
+    while lost(before, after) and time.monotonic() < deadline:
+        time.sleep(1)
+        after = read_flows(cluster, SPACE, pods)
+    assert lost(before, after) == []
+
+
 FAULTS = [
     ("node1", "fairlead-agent"),
     ("node1", "bird"),
@@ -55,46 +73,28 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("place", "component"), FAULTS, ids=[component for _, component in FAULTS])
-def test_no_flow_breaks_when_a_process_is_killed(
+def test_no_flow_breaks_and_no_packet_is_lost_when_a_process_is_killed(
     cluster: Cluster, pods: dict[str, Pod], place: str, component: str
 ) -> None:
-    settle(cluster)
-
-    cluster.sandbox("kill", place, component)
-    time.sleep(10)
-    cluster.sandbox("start", place, component, check=False)
-    settle(cluster)
-
-    assert broken(read_flows(cluster, SPACE, pods)) == []
+    with undisturbed(cluster, pods):
+        cluster.sandbox("kill", place, component)
+        time.sleep(10)
+        cluster.sandbox("start", place, component, check=False)  # what runs in a pod is kubelet's to start
 
 
 def test_no_flow_breaks_when_both_operators_are_killed(cluster: Cluster, pods: dict[str, Pod]) -> None:
-    settle(cluster)
-
-    for node in cluster.nodes():
-        cluster.sandbox("kill", node, "fairlead-operator", check=False)
-    time.sleep(5)
-    settle(cluster)
-
-    assert broken(read_flows(cluster, SPACE, pods)) == []
+    with undisturbed(cluster, pods):
+        for node in cluster.nodes():
+            cluster.sandbox("kill", node, "fairlead-operator", check=False)
+        time.sleep(5)
 
 
-def test_udp_flows_lose_nothing_while_agent_and_bird_restart(cluster: Cluster, pods: dict[str, Pod]) -> None:
-    settle(cluster)
-    before = {(f["from"], f["address"]): f["sent"] - f["answered"] for f in udp_flows(cluster, pods)}
-
-    cluster.sandbox("kill", "node2", "fairlead-agent")
-    cluster.sandbox("kill", "node2", "bird")
-    time.sleep(15)
-    settle(cluster)
-
-    after = {(f["from"], f["address"]): f["sent"] - f["answered"] for f in udp_flows(cluster, pods)}
-    lost = {flow: count - before[flow] for flow, count in after.items() if count - before[flow] > 2}
-    assert lost == {}
-
-
-def udp_flows(cluster: Cluster, pods: dict[str, Pod]) -> list[dict[str, object]]:
-    return [flow for flow in read_flows(cluster, SPACE, pods) if flow["kind"] == "udp"]
+def test_no_flow_breaks_when_agent_and_bird_are_killed_at_once(
+    cluster: Cluster, pods: dict[str, Pod]
+) -> None:
+    with undisturbed(cluster, pods):
+        cluster.sandbox("kill", "node2", "fairlead-agent", "bird")
+        time.sleep(15)
 
 
 def test_a_pod_created_and_one_deleted_while_the_agent_is_down_end_right(
@@ -123,19 +123,15 @@ def test_a_pod_created_and_one_deleted_while_the_agent_is_down_end_right(
 def test_pods_and_local_cni_adds_go_on_while_the_api_server_is_away_for_a_minute(
     cluster: Cluster, pods: dict[str, Pod]
 ) -> None:
-    settle(cluster)
-    cluster.sandbox("stop", "core", "kube-apiserver")
-    try:
-        started = time.monotonic()
-        name = f"api-away-{int(started)}"
-        added = cluster.inside("node1", "sh", "-c", CNI_ROUND.format(name=name), timeout_s=60)
-        assert '"ips"' in added
-        time.sleep(max(0, 60 - (time.monotonic() - started)))
-    finally:
-        cluster.sandbox("start", "core", "kube-apiserver")
-    settle(cluster)
-
-    assert broken(read_flows(cluster, SPACE, pods)) == []
+    with undisturbed(cluster, pods):
+        cluster.sandbox("stop", "core", "kube-apiserver")
+        try:
+            started = time.monotonic()
+            added = cluster.inside("node1", "sh", "-c", CNI_ROUND.format(name="api-away"), timeout_s=60)
+            assert '"ips"' in added
+            time.sleep(max(0, 60 - (time.monotonic() - started)))
+        finally:
+            cluster.sandbox("start", "core", "kube-apiserver")
 
 
 # A runtime's ADD and DEL by hand, as containerd would do them without asking any API server.
@@ -147,6 +143,36 @@ printf '%s' "$conf" | CNI_COMMAND=ADD /opt/cni/bin/fairlead
 printf '%s' "$conf" | CNI_COMMAND=DEL /opt/cni/bin/fairlead
 ip netns del {name}
 """
+
+
+def condition(cluster: Cluster, node: str, kind: str) -> dict[str, str]:
+    found = cluster.get("nodenetwork", node)["status"].get("conditions", [])
+    return next((entry for entry in found if entry["type"] == kind), {})
+
+
+@pytest.mark.parametrize("offered", ["emptied", "older"])
+def test_an_emptied_or_older_nodenetwork_takes_nothing_away(
+    cluster: Cluster, pods: dict[str, Pod], offered: str
+) -> None:
+    spec = cluster.get("nodenetwork", "node1")["spec"]
+    revision = spec["revision"] + 1 if offered == "emptied" else 1
+    with undisturbed(cluster, pods):
+        cluster.kubectl("scale", "-n", "fairlead-system", "deployment/fairlead-operator", "--replicas=0")
+        try:
+            patch = json.dumps({"spec": {"revision": revision, "blocks": []}})
+            cluster.kubectl("patch", "nodenetwork", "node1", "--type=merge", "-p", patch)
+            wait_until(
+                "the agent says why it refuses", lambda: condition(cluster, "node1", "Stalled") != {}, 30
+            )
+
+            added = cluster.inside("node1", "sh", "-c", CNI_ROUND.format(name=f"refuse-{offered}"))
+            assert '"ips"' in added
+        finally:
+            cluster.kubectl("scale", "-n", "fairlead-system", "deployment/fairlead-operator", "--replicas=2")
+
+        wait_until("the refusal is over", lambda: condition(cluster, "node1", "Stalled") == {}, 60)
+        granted = {block["cidr"] for block in cluster.get("nodenetwork", "node1")["spec"]["blocks"]}
+        assert granted >= {block["cidr"] for block in spec["blocks"]}
 
 
 def test_a_node_that_loses_power_comes_back_with_working_pods(cluster: Cluster, pods: dict[str, Pod]) -> None:
@@ -164,33 +190,3 @@ def test_a_node_that_loses_power_comes_back_with_working_pods(cluster: Cluster, 
     cluster.kubectl(
         "wait", "-n", SPACE, "--for=condition=Ready", "pod/flow-node3", "--timeout=120s", timeout_s=130
     )
-
-
-def condition(cluster: Cluster, node: str, kind: str) -> dict[str, str]:
-    found = cluster.get("nodenetwork", node)["status"].get("conditions", [])
-    return next((entry for entry in found if entry["type"] == kind), {})
-
-
-@pytest.mark.parametrize("offered", ["emptied", "older"])
-def test_an_emptied_or_older_nodenetwork_takes_nothing_away(
-    cluster: Cluster, pods: dict[str, Pod], offered: str
-) -> None:
-    settle(cluster)
-    spec = cluster.get("nodenetwork", "node1")["spec"]
-    revision = spec["revision"] + 1 if offered == "emptied" else 1
-    cluster.kubectl("scale", "-n", "fairlead-system", "deployment/fairlead-operator", "--replicas=0")
-    try:
-        patch = json.dumps({"spec": {"revision": revision, "blocks": []}})
-        cluster.kubectl("patch", "nodenetwork", "node1", "--type=merge", "-p", patch)
-        wait_until("the agent says why it refuses", lambda: condition(cluster, "node1", "Stalled") != {}, 30)
-
-        added = cluster.inside("node1", "sh", "-c", CNI_ROUND.format(name=f"refuse-{offered}"))
-        assert '"ips"' in added
-    finally:
-        cluster.kubectl("scale", "-n", "fairlead-system", "deployment/fairlead-operator", "--replicas=2")
-    settle(cluster)
-
-    wait_until("the refusal is over", lambda: condition(cluster, "node1", "Stalled") == {}, 60)
-    granted = {block["cidr"] for block in cluster.get("nodenetwork", "node1")["spec"]["blocks"]}
-    assert granted >= {block["cidr"] for block in spec["blocks"]}
-    assert broken(read_flows(cluster, SPACE, pods)) == []

@@ -10,6 +10,7 @@ from tests.sandbox.cluster import Cluster, wait_until
 FLOWS = Path(__file__).with_name("flows.py")
 PORT = 7000
 REPORT = "/tmp/flows.json"
+UNDER_WAY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,18 @@ def read_flows(cluster: Cluster, namespace: str, pods: dict[str, Pod]) -> list[d
 
 
 def broken(flows: list[dict[str, Any]]) -> list[str]:
-    """One line per flow that broke, naming its ends and the cause."""
+    """One line per TCP connection that broke, naming its ends and the cause."""
     return [f"{f['from']} -> {f['address']} {f['kind']}: {f['cause']}" for f in flows if f["broken"]]
 
 
-def unanswered(flow: dict[str, Any]) -> int:
-    """Messages without an answer; up to two are still under way when the report is written."""
-    return max(0, int(flow["sent"]) - int(flow["answered"]) - 2)
+def lost(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
+    """One line per UDP flow that lost messages in between; two may be under way when a report is written."""
+    missing = {(f["from"], f["address"]): f["sent"] - f["answered"] for f in before if f["kind"] == "udp"}
+    found = []
+    for flow in after:
+        grown = flow["sent"] - flow["answered"] - missing.get((flow["from"], flow["address"]), 0)
+        if flow["kind"] == "udp" and grown > UNDER_WAY:
+            found.append(
+                f"{flow['from']} -> {flow['address']}: {grown} of {flow['sent']} messages unanswered"
+            )
+    return found

@@ -1,0 +1,18 @@
+"""Rules for every test."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With FAIRLEAD_NO_SKIP set, as in `make test`, a skipped test is a failed one: CI has all that it needs."""
+    report = yield
+    if report.skipped and os.environ.get("FAIRLEAD_NO_SKIP") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although FAIRLEAD_NO_SKIP is set: {report.longrepr}"
+    return report
