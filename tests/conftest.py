@@ -10,7 +10,7 @@ import pytest
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With FAIRLEAD_NO_SKIP set, as in `make test`, a skipped test is a failed one: CI has all that it needs."""
+    """With FAIRLEAD_NO_SKIP set, as in `make test`, a skipped test has failed: CI has all that it needs."""
     report = yield
     if report.skipped and os.environ.get("FAIRLEAD_NO_SKIP") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
