@@ -1,8 +1,13 @@
-"""Debian packages that the sandbox uses on the host, all of them named here."""
+"""Debian packages that the sandbox uses on the host, all of them named here.
+
+`python -m sandbox.packages FILE` installs what FILE lists: a package per line, "#" starts a comment.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from sandbox.progress import SandboxError, step
@@ -27,16 +32,22 @@ PACKAGES = {
 INIT_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing() -> list[str]:
+def missing(wanted: Iterable[str]) -> list[str]:
     """Names of packages that are not installed."""
-    shown = attempt(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES]).stdout
+    names = set(wanted)
+    shown = attempt(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]).stdout
     installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
-    return sorted(set(PACKAGES) - installed)
+    return sorted(names - installed)
 
 
-def ensure() -> None:
+def listed(text: str) -> list[str]:
+    """The package names of a list's text."""
+    return [words[0] for line in text.splitlines() if (words := line.partition("#")[0].split())]
+
+
+def ensure(wanted: Iterable[str] = PACKAGES) -> None:
     """Install what is missing. Asks the package index only then."""
-    names = missing()
+    names = missing(wanted)
     if not names:
         return
     with step(f"Debian packages: {' '.join(names)}"):
@@ -58,3 +69,7 @@ def _install(names: list[str]) -> None:
     finally:
         if made_policy:
             INIT_POLICY.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    ensure(listed(Path(sys.argv[1]).read_text()))
