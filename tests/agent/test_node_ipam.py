@@ -6,17 +6,20 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from fairlead_agent.ipam import NodeIPAM, open_ipam, steady_clock
 from fairlead_agent.ports import PortError
-from fairlead_agent.ports.journal import FILL_BYTES
+from fairlead_agent.ports.journal import FILL_BYTES, JournalFile
 from fairlead_core.api import NodeNetworkSpec
+from fairlead_core.journal import Record
 from fairlead_core.lease import Lease, Owner
+from fairlead_core.ledger import Ledger
 from fairlead_core.outcome import Rejected, Waiting
 from tests.agent.test_journal_file import file_size_limit
 from tests.fakes.ipam import addresses, owner, pool, spec
@@ -153,6 +156,42 @@ def test_with_a_full_disk_nothing_is_given_and_nothing_is_released(tmp_path: Pat
     assert len(node(tmp_path).leases()) == 2
 
 
+class SlowDisk(JournalFile):
+    """A disk that is done with a write only when the test says so."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.asked, self.done = Event(), Event()
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.asked.set()
+        assert self.done.wait(10)
+        super().append(records)
+
+
+def test_nothing_is_answered_before_the_disk_has_it_and_a_release_waits_for_its_take(tmp_path: Path) -> None:
+    disk, ledger = SlowDisk(tmp_path / "j"), Ledger("node7")
+    disk.load()
+    ipam = NodeIPAM(disk, ledger, Clock())
+    ipam.reconfigure(SPEC)
+    answers: list[object] = []
+
+    adding = Thread(target=lambda: answers.append(take(ipam, owner("a"))))
+    adding.start()
+    assert disk.asked.wait(10)
+    ending = Thread(target=lambda: answers.append(ipam.release("a", "eth0")))
+    ending.start()
+    adding.join(0.1)
+
+    assert answers == []
+    assert isinstance(ipam.usage(), dict)  # who only looks does not wait for the disk
+    disk.done.set()
+    adding.join(10)
+    ending.join(10)
+    assert [type(answer) for answer in answers] == [Lease, tuple]
+    assert answers[1] == (answers[0],)
+
+
 def test_the_journal_is_compacted_and_says_the_same_afterwards(tmp_path: Path) -> None:
     ipam = node(tmp_path)
     ipam._compact_at_bytes = 20_000  # the bound of a megabyte takes too long to reach in a test
@@ -279,7 +318,7 @@ def test_the_default_clock_agrees_with_the_wall_clock_and_never_goes_back() -> N
 KILLED = """
 import sys
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from fairlead_agent.ipam import open_ipam
 from tests.fakes.ipam import owner, pool, spec
 ipam = open_ipam(Path(sys.argv[1]), "node7")
