@@ -81,6 +81,16 @@ def test_del_succeeds_twice_without_namespace_and_for_a_stranger(node: Node) -> 
     until("the address is back", lambda: node.leases() == 0)
 
 
+def test_an_add_works_right_after_a_del_without_the_namespace(node: Node) -> None:
+    pod = node.add_pod()
+    node.cni("ADD", pod)
+
+    node.cni("DEL", container=pod)
+    added = node.cni("ADD", pod)
+
+    assert all(ping(node.name, address) for address in added.addresses)
+
+
 def test_an_add_for_an_attached_pod_fails_and_leaves_it_working(node: Node) -> None:
     pod = node.add_pod()
     first = node.cni("ADD", pod)

@@ -91,13 +91,14 @@ def test_flows_go_on_while_the_agent_is_killed_and_comes_back(node: Node) -> Non
     one, two = node.add_pod(), node.add_pod()
     node.cni("ADD", one)
     address = node.cni("ADD", two).addresses[0]
-    command = ["ip", "netns", "exec", one, "ping", "-q", "-c", "60", "-i", "0.05", "-W", "1", address]
+    command = ["ip", "netns", "exec", one, "ping", "-O", "-c", "60", "-i", "0.05", "-W", "1", address]
     flow = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     node.kill_agent()
     node.start_agent()
 
-    assert " 0% packet loss" in flow.communicate(timeout=30)[0]
+    seen = flow.communicate(timeout=30)[0]
+    assert " 0% packet loss" in seen, seen
     assert node.leases() == 4
 
 

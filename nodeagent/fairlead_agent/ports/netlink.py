@@ -35,7 +35,6 @@ from fairlead_agent.ports.rtnl import Message, NetlinkError, Reply, RtnlSocket
 GATEWAYS: Final[dict[int, Address]] = {4: IPv4Address("169.254.1.1"), 6: IPv6Address("fe80::1")}
 DEAD_GROUP: Final = 0x464C4444  # links that wait for their deletion; nobody else picks this number by chance
 
-HAS_IPV6: Final = os.path.exists("/proc/sys/net/ipv6")
 
 _CLONE_NEWNET: Final = 0x40000000
 _NS_GET_NSTYPE: Final = 0xB703
@@ -47,12 +46,18 @@ class InterfaceExistsError(PortError):
     """The pod's namespace already has an interface of that name."""
 
 
+def has_ipv6() -> bool:
+    """Whether this kernel speaks IPv6 at all (not with ipv6.disable=1)."""
+    return os.path.exists("/proc/sys/net/ipv6")
+
+
 class Netlink:
     """The kernel of the namespace in which it was made. Threads may share it: each has its own socket."""
 
     def __init__(self) -> None:
         self._own_ns = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._sockets = threading.local()
+        self._ipv6 = has_ipv6()
 
     def refuses(self, netns_fd: int) -> str | None:
         """Why a descriptor is no network namespace to put a pod into; None when it is one."""
@@ -74,7 +79,7 @@ class Netlink:
         host = self._create_pair(wiring, netns_fd)
         try:
             with self._inside(netns_fd) as pod:
-                pod.batch(_pod_messages(wiring, host.peer_index))
+                pod.batch(_pod_messages(wiring, host.peer_index, self._ipv6))
             self._host(lambda own: own.batch(_host_messages(wiring, host.index)))
         except PortError:
             self._host(lambda own: own.batch([messages.link_delete(wiring.host_ifname)]))
@@ -165,24 +170,30 @@ class Netlink:
         return self._host(lambda own: own.dump(message))
 
     def _create_pair(self, wiring: Wiring, netns_fd: int) -> Link:
-        batch = _pair_messages(wiring, netns_fd)
+        batch = _pair_messages(wiring, netns_fd, self._ipv6)
         try:
             replies = self._host(lambda own: own.batch(batch))
         except NetlinkError as error:
             if error.code != errno.EEXIST:
                 self._host(lambda own: own.batch([messages.link_delete(wiring.host_ifname)]))
                 raise
-            self._require_free(wiring.pod_ifname, netns_fd)
+            self._make_room(wiring.pod_ifname, netns_fd)
             # A veth of an attachment that ended a moment ago still waits for its burial under this name.
             replies = self._host(lambda own: own.batch([messages.link_delete(wiring.host_ifname), *batch]))
         return parse_link(replies[0])
 
-    def _require_free(self, ifname: str, netns_fd: int) -> None:
+    def _make_room(self, ifname: str, netns_fd: int) -> None:
         with self._inside(netns_fd) as pod:
-            if _link(pod, ifname) is not None:
-                raise InterfaceExistsError(
-                    f"interface {ifname} add: the pod's namespace already has one of that name"
-                )
+            link = _link(pod, ifname)
+        if link is None:
+            return
+        # A DEL that came without the namespace could not rename the pod's end of the link that it ended.
+        ends = [host for host in self.links() if host.index == link.peer_index and host.group == DEAD_GROUP]
+        if not any(host.peer_index == link.index for host in ends):
+            raise InterfaceExistsError(
+                f"interface {ifname} add: the pod's namespace already has one of that name"
+            )
+        self._host(lambda own: own.batch([messages.link_delete(ends[0].name)]))
 
     def _host(self, ask: Callable[[RtnlSocket], T]) -> T:
         own: RtnlSocket | None = getattr(self._sockets, "own", None)
@@ -226,17 +237,17 @@ def _link(own: RtnlSocket, name: str) -> Link | None:
     return parse_link(replies[0])
 
 
-def _pair_messages(wiring: Wiring, netns_fd: int) -> list[Message]:
+def _pair_messages(wiring: Wiring, netns_fd: int, ipv6: bool) -> list[Message]:
     ends = messages.Ends(wiring.host_ifname, wiring.host_mac, wiring.pod_ifname, wiring.pod_mac, wiring.mtu)
     return [
         messages.veth_create(ends, netns_fd),
-        messages.host_link_up(wiring.host_ifname, wiring.alias, ipv6=HAS_IPV6),
+        messages.host_link_up(wiring.host_ifname, wiring.alias, ipv6=ipv6),
         messages.link_get(wiring.host_ifname),
     ]
 
 
-def _pod_messages(wiring: Wiring, index: int) -> list[Message]:
-    batch = [messages.pod_link_up(wiring.pod_ifname, ipv6=HAS_IPV6)]
+def _pod_messages(wiring: Wiring, index: int, ipv6: bool) -> list[Message]:
+    batch = [messages.pod_link_up(wiring.pod_ifname, ipv6=ipv6)]
     for address in wiring.addresses:
         gateway = GATEWAYS[address.version]
         batch.append(messages.address_add(address, index))
@@ -250,4 +261,7 @@ def _host_messages(wiring: Wiring, index: int) -> list[Message]:
     for address in wiring.addresses:
         batch.append(messages.neighbour_put(address, wiring.pod_mac, index))
         batch.append(messages.route_put(messages.host_route(address, index)))
+    # The host's end was up before its peer: until link watch has seen the carrier, its queue drops everything.
+    # Asking for the link makes the kernel look at once (rtnl_getlink, Linux 6.8).
+    batch.append(messages.link_get(wiring.host_ifname))
     return batch

@@ -5,7 +5,8 @@ has a lease, down or unmarked   marked and taken up again
 group of the dead               deleted, when it is still there in the next look: the pod's namespace, which
                                 a runtime removes a moment after DEL, takes its links with it for nothing
 no lease, for two looks and a grace     ended as by a DEL: an agent was killed between two steps
-lease without link, likewise            given back: the node was rebooted
+lease without link, likewise            given back: the pod's namespace went without a DEL
+lease without link, agent starts        given back at once: the node was rebooted
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from fairlead_agent.ports import PortError, messages
 from fairlead_agent.ports.kernel import Link
-from fairlead_agent.ports.netlink import DEAD_GROUP, HAS_IPV6
+from fairlead_agent.ports.netlink import DEAD_GROUP, has_ipv6
 from fairlead_agent.ports.rtnl import Message
 from fairlead_agent.wiring import ALIAS_PREFIX, alias
 from fairlead_core.api import NodeNetworkSpec
@@ -106,7 +107,7 @@ class Links:
 
 def _repairs(found: dict[str, Link], leases: dict[str, Lease]) -> list[Message]:
     return [
-        messages.host_link_up(name, alias(leases[name].owner), ipv6=HAS_IPV6)
+        messages.host_link_up(name, alias(leases[name].owner), ipv6=has_ipv6())
         for name, link in found.items()
         if name in leases and not link.up
     ]
