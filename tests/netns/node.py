@@ -112,7 +112,7 @@ class Node:
         command = ["nsenter", f"--net=/run/netns/{self.name}", sys.executable, "-m", "fairlead_agent.main"]
         with open(self.directory / "agent.log", "ab") as log:
             self.agent = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        until("the agent writes its conflist and listens", self._serves)
+        until("the agent writes its conflist and listens", self._serves, timeout_s=30)
 
     def kill_agent(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends the agent, by default as a crash does."""

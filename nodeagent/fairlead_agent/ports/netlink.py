@@ -261,7 +261,7 @@ def _host_messages(wiring: Wiring, index: int) -> list[Message]:
     for address in wiring.addresses:
         batch.append(messages.neighbour_put(address, wiring.pod_mac, index))
         batch.append(messages.route_put(messages.host_route(address, index)))
-    # The host's end was up before its peer: until link watch has seen the carrier, its queue drops everything.
+    # The host's end was up before its peer: until link watch has seen the carrier, its queue drops all.
     # Asking for the link makes the kernel look at once (rtnl_getlink, Linux 6.8).
     batch.append(messages.link_get(wiring.host_ifname))
     return batch
