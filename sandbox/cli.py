@@ -7,7 +7,19 @@ import os
 import signal
 import sys
 
-from sandbox import cluster, containers, e2e, images, install, links, machine, packages, processes, programs
+from sandbox import (
+    cluster,
+    containers,
+    e2e,
+    images,
+    install,
+    links,
+    machine,
+    packages,
+    processes,
+    programs,
+    seed,
+)
 from sandbox.progress import SandboxError, say, step
 from sandbox.state import State, locked, state
 from sandbox.topology import Machine, Topology, TopologyError, topology
@@ -108,9 +120,7 @@ def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
     """The verbs that change something, under the sandbox's lock."""
     verb = arguments.verb
     if verb == "up":
-        cluster.up(place, plan)
-        if not arguments.bare:
-            install.up(place, plan)
+        up(place, plan, arguments.bare)
         return
     if verb == "down":
         cluster.down(place, plan)
@@ -121,6 +131,17 @@ def change(place: State, plan: Topology, arguments: argparse.Namespace) -> None:
         return
     for name in arguments.programs:
         change_program(place, plan, one, name, verb)
+
+
+def up(place: State, plan: Topology, bare: bool) -> None:
+    cluster.prepare(place, plan)
+    if not bare:
+        grown = seed.seed()
+        for one in plan.nodes:
+            seed.plant(place, one, grown)
+    cluster.up(place, plan)
+    if not bare:
+        install.up(place, plan)
 
 
 def change_machine(place: State, plan: Topology, one: Machine, verb: str) -> None:

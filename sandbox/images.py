@@ -88,6 +88,14 @@ def fairlead(context: Path = CONTEXT) -> Image:
     return Image(f"{REPOSITORY_NAME}:{tag}", layers, recipe.settings)
 
 
+def fairlead_libraries() -> Image:
+    """The lower, large layers of Fairlead's image, which change with its pins only."""
+    base = oci.layer_from(rootfs.tar_of("fairlead", base_packages()))
+    recipe = containerfile.read(REPOSITORY / "image" / "Containerfile", base="sandbox")
+    large = oci.layer_of(libraries(), recipe.copies[0].destination)
+    return Image(f"{REPOSITORY_NAME}-libraries:{large.sha256[:12]}", (base, large), oci.Settings())
+
+
 def base_packages() -> list[str]:
     lines = (REPOSITORY / "image" / "base-packages.txt").read_text().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -159,22 +167,39 @@ def load(place: State, plan: Topology, images: Sequence[Image]) -> None:
 
 def _load_on(place: State, one: Machine, images: Sequence[Image]) -> None:
     for image in images:
-        # The node's disk remembers what it was given: one that comes back after a power cut needs nothing.
-        memory = place.disk(one.name) / "images"
+        memory = _memory(place, one)
         if not (memory / image.key).exists():
             _import(place, one, image, {file.name for file in memory.glob("*")})
-            memory.mkdir(parents=True, exist_ok=True)
-            for name in (image.key, *(layer.sha256 for layer in image.layers)):
-                (memory / name).touch()
+            note(place, one, image)
+
+
+def _memory(place: State, one: Machine) -> Path:
+    """The node's disk remembers what it was given: one that comes back after a power cut needs nothing."""
+    return place.disk(one.name) / "images"
+
+
+def note(place: State, one: Machine, image: Image) -> None:
+    """Remember that the node has the image and its layers."""
+    memory = _memory(place, one)
+    memory.mkdir(parents=True, exist_ok=True)
+    for name in (image.key, *(layer.sha256 for layer in image.layers)):
+        (memory / name).touch()
 
 
 def _import(place: State, one: Machine, image: Image, known: Collection[str]) -> None:
     """Stream the image into the node's containerd, without layers that it has."""
-    ctr = [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io"]
-    argv = cluster.inside(place, one, [*ctr, "images", "import", "-"])
-    log = place.log(one.name, "import")
+    ctr = cluster.inside(place, one, [place.bin / "ctr", "-a", node.SOCKET, "-n", "k8s.io"])
+    try:
+        stream(ctr, image, known, place.log(one.name, "import"))
+    except SandboxError as error:
+        raise SandboxError(f"{one.name}: {error}") from error
+
+
+def stream(ctr: Sequence[str], image: Image, known: Collection[str], log: Path) -> None:
+    """Write the image into `ctr images import`. Raises SandboxError with what containerd says."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as said:
+        argv = [*ctr, "images", "import", "-"]
         importer = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=said, stderr=said)
         assert importer.stdin
         try:
@@ -185,4 +210,4 @@ def _import(place: State, one: Machine, image: Image, known: Collection[str]) ->
             importer.kill()
             code = importer.wait()
     if code:
-        raise SandboxError(f"{one.name} does not take the image {image.reference}:\n{tail(log.read_text())}")
+        raise SandboxError(f"containerd does not take {image.reference}:\n{tail(log.read_text())}")
