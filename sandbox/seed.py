@@ -1,8 +1,8 @@
 """A node's first disk: containerd's folder with the images already in it, as on a prepared machine image.
 
 Importing and unpacking 600 MB on every node of every fresh cluster is what a start would mostly wait for. So
-it is done once, by a containerd of its own, and nodes get hard links: no layer is ever written to after it was
-unpacked, only containerd's two databases are, and those are copied.
+it is done once, by a containerd of its own, and nodes get hard links: no layer is written to after it was
+unpacked, only the two databases of containerd are, and those are copied.
 """
 
 from __future__ import annotations
