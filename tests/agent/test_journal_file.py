@@ -15,7 +15,9 @@ import pytest
 
 from fairlead_agent.ports import PortError
 from fairlead_agent.ports.journal import FILL_BYTES, JournalFile
-from fairlead_core.journal import Record, Rest, Slot, encode
+from fairlead_core.journal import Free, Hold, Record, Rest, Slot, encode
+from fairlead_core.lease import Lease
+from tests.fakes.ipam import owner
 
 
 def record(number: int) -> Rest:
@@ -59,14 +61,14 @@ def test_the_file_is_for_its_owner_only_even_when_it_was_not(tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
 
 
-def test_a_closed_journal_has_nothing_but_its_lines(tmp_path: Path) -> None:
+def test_behind_the_lines_there_are_zero_bytes_from_the_start(tmp_path: Path) -> None:
     journal, _ = opened(tmp_path / "j")
-    journal.append([record(1)])
-    assert (tmp_path / "j").stat().st_size == FILL_BYTES
+    assert (tmp_path / "j").read_bytes() == bytes(FILL_BYTES)
 
+    journal.append([record(1)])
     journal.close()
 
-    assert (tmp_path / "j").read_bytes() == encode(record(1))
+    assert (tmp_path / "j").read_bytes().rstrip(b"\0") == encode(record(1))
 
 
 @pytest.mark.parametrize("tail", [b"", bytes(300)], ids=["file ends", "zero bytes follow"])
@@ -90,6 +92,7 @@ def test_a_damaged_line_is_reported_and_a_copy_kept_for_people(tmp_path: Path) -
 
     assert (replay.records, replay.damaged) == ((record(1), record(3)), (2,))
     assert (tmp_path / "j.damaged").read_bytes() == content
+    assert opened(tmp_path / "j")[1] == (record(1), record(3))
 
 
 def test_many_threads_lose_nothing_and_share_syncs(tmp_path: Path) -> None:
@@ -140,16 +143,59 @@ def test_a_compaction_that_died_before_its_rename_changes_nothing(tmp_path: Path
     assert opened(tmp_path / "j")[1] == (record(1),)
 
 
+def hold(number: int) -> Hold:
+    slot = record(number).slot
+    lease = Lease(owner(f"c{number}"), (slot.address,), "fl0", "", "", float(number))
+    return Hold(lease, (slot,))
+
+
 def test_a_full_disk_is_an_error_with_path_and_cause_and_leaves_no_record(tmp_path: Path) -> None:
     journal, _ = opened(tmp_path / "j")
-    journal.append([record(1)])
+    journal.append([hold(1)])
     filler = [record(number) for number in range(6000)]
 
     with file_size_limit(FILL_BYTES), pytest.raises(PortError) as refused:
         journal.append(filler)
 
     assert str(refused.value) == f"address journal {tmp_path / 'j'}: write: {os.strerror(errno.EFBIG)}"
-    assert opened(tmp_path / "j")[1] == (record(1),)
+    assert opened(tmp_path / "j")[1] == (hold(1),)
+
+
+def takes(journal: JournalFile, record: Record) -> bool:
+    try:
+        journal.append([record])
+    except PortError:
+        return False
+    return True
+
+
+def test_on_a_full_disk_nothing_more_is_taken_but_a_good_many_releases_have_room(tmp_path: Path) -> None:
+    journal, _ = opened(tmp_path / "j")
+    taken = 0
+
+    with file_size_limit(FILL_BYTES):
+        while takes(journal, hold(taken)):
+            taken += 1
+        for number in range(200):
+            journal.append([Free(f"c{number}", "eth0", (record(number).slot,), 0.0)])
+
+    found = opened(tmp_path / "j")[1]
+    assert (sum(isinstance(one, Hold) for one in found), len(found)) == (taken, taken + 200)
+
+
+def test_an_agent_starts_on_a_full_disk_and_can_still_release(tmp_path: Path) -> None:
+    journal, _ = opened(tmp_path / "j")
+    journal.append([hold(1)])
+    (tmp_path / "j").write_bytes(encode(hold(1)) + bytes(500) + b"torn")
+
+    with file_size_limit(1000):
+        again, records = opened(tmp_path / "j")
+        with pytest.raises(PortError):
+            again.append([hold(2)])
+        again.append([Free("c1", "eth0", (record(1).slot,), 0.0)])
+
+    assert records == (hold(1),)
+    assert len(opened(tmp_path / "j")[1]) == 2
 
 
 def test_after_a_full_disk_the_journal_goes_on_as_soon_as_there_is_room(tmp_path: Path) -> None:

@@ -138,13 +138,29 @@ def test_repeated_adds_and_dels_of_one_container_at_once_leave_one_lease_or_none
     assert ipam.usage()["blue"].used == len(ipam.leases())
 
 
-def test_with_a_full_disk_nothing_is_given_and_nothing_is_released(tmp_path: Path) -> None:
+def test_on_a_full_disk_nothing_is_given_and_pods_can_still_go(tmp_path: Path) -> None:
+    ipam = node(tmp_path)
+    take(ipam, owner("a"))
+    (tmp_path / "ipam.journal").write_bytes((tmp_path / "ipam.journal").read_bytes()[: FILL_BYTES // 8])
+
+    with file_size_limit(FILL_BYTES // 8):
+        ipam = node(tmp_path)
+        with pytest.raises(PortError, match="File too large"):
+            take(ipam, owner("b"))
+        assert [lease.owner.container_id for lease in ipam.release("a")] == ["a"]
+
+    assert ipam.leases() == ()
+    assert isinstance(take(ipam, owner("b")), Lease)
+    assert [lease.owner.container_id for lease in node(tmp_path).leases()] == ["b"]
+
+
+def test_what_the_disk_refuses_is_neither_given_nor_released(tmp_path: Path) -> None:
     ipam = node(tmp_path)
     held = take(ipam, owner("a"))
-    ipam.close()
-    ipam = node(tmp_path)
+    (tmp_path / "ipam.journal").write_bytes((tmp_path / "ipam.journal").read_bytes().rstrip(b"\0"))
 
-    with file_size_limit(FILL_BYTES // 2):
+    with file_size_limit(10):
+        ipam = node(tmp_path)
         with pytest.raises(PortError, match="File too large"):
             take(ipam, owner("b"))
         with pytest.raises(PortError, match="File too large"):
@@ -284,7 +300,7 @@ def test_a_damaged_journal_says_which_lines_and_keeps_the_rest(tmp_path: Path) -
         take(ipam, owner(who))
     ipam.close()
     path = tmp_path / "ipam.journal"
-    path.write_bytes(path.read_bytes().replace(b'"container":"b"', b'"container":"x"'))
+    path.write_bytes(path.read_bytes().rstrip(b"\0").replace(b'"container":"b"', b'"container":"x"'))
 
     again = node(tmp_path)
 

@@ -1,9 +1,10 @@
 """The address journal on disk: nothing is answered that is not in it.
 
-    records ... | zero bytes up to the next multiple of FILL_BYTES
+    records ... | zero bytes, at least HEADROOM_BYTES, up to a multiple of FILL_BYTES
 
 Zero bytes are written (and made durable) ahead, because overwriting costs the file system no change of
-metadata: a third less time per answer, and a full disk shows at the border of a chunk, not inside a record.
+metadata: a third less time per answer. The headroom is for releases alone: on a full disk no address is given
+any more, but pods can still go away.
 """
 
 import os
@@ -14,9 +15,10 @@ from threading import Condition
 from typing import Final
 
 from fairlead_agent.ports import PortError
-from fairlead_core.journal import PADDING, Record, Replay, decode, encode
+from fairlead_core.journal import PADDING, Hold, Record, Replay, decode, encode
 
 FILL_BYTES: Final = 256 * 1024
+HEADROOM_BYTES: Final = 64 * 1024
 DAMAGED_SUFFIX: Final = ".damaged"
 
 
@@ -53,11 +55,13 @@ class JournalFile:
             self._mend()
         except OSError as error:
             raise self._failure("open", error) from error
+        self._make_room(HEADROOM_BYTES)  # a full disk is no reason not to start
         return replay
 
     def append(self, records: Sequence[Record]) -> None:
         """Returns when the records are on disk. Raises PortError, and then none of them will be replayed."""
-        batch = _Batch(b"".join(encode(record) for record in records))
+        takes = any(isinstance(record, Hold) for record in records)
+        batch = _Batch(b"".join(encode(record) for record in records), takes)
         with self._changed:
             self._waiting.append(batch)
             while self._writing and not batch.done:
@@ -85,7 +89,6 @@ class JournalFile:
         """Gives the file back; everything appended is on disk already."""
         with self._changed, suppress(OSError):
             if self._fd >= 0:
-                os.ftruncate(self._fd, self._end)
                 os.close(self._fd)
             self._fd = -1
 
@@ -107,16 +110,27 @@ class JournalFile:
         """Writes what waits, for every thread that waits, and leaves the lead to one of the later ones."""
         with self._changed:
             batches, self._waiting = self._waiting, []
-        error = self._commit(b"".join(batch.content for batch in batches))
+        full = self._make_room(HEADROOM_BYTES + sum(len(batch.content) for batch in batches))
+        writing = [batch for batch in batches if full is None or not batch.takes]
+        error = self._commit(b"".join(batch.content for batch in writing)) if writing else None
         with self._changed:
             for batch in batches:
-                batch.done, batch.error = True, error
+                batch.done, batch.error = True, error if batch in writing else full
             self._writing = False
             self._changed.notify_all()
 
-    def _commit(self, content: bytes) -> OSError | None:
+    def _make_room(self, room_bytes: int) -> OSError | None:
         try:
             self._mend()
+            self._fill(self._end + room_bytes)
+        except OSError as error:
+            with suppress(OSError):
+                self._mend()
+            return error
+        return None
+
+    def _commit(self, content: bytes) -> OSError | None:
+        try:
             self._fill(self._end + len(content))
             self._torn = True
             _write(self._fd, content, self._end)
@@ -130,16 +144,16 @@ class JournalFile:
         return None
 
     def _mend(self) -> None:
-        """Takes away what a failed write (or a crash) left behind the last good record."""
+        """Makes zero bytes of what a failed write (or a crash) left behind the last good record."""
         if self._renamed:
             # Until the directory is on disk, a crash would bring the old file back, without later records.
             self._sync_directory()
             self._renamed = False
         if self._torn:
-            os.ftruncate(self._fd, self._end)
+            size = os.fstat(self._fd).st_size
+            _write(self._fd, PADDING * (size - self._end), self._end)
             os.fsync(self._fd)
-            self._filled = self._end
-            self._torn = False
+            self._filled, self._torn = size, False
 
     def _fill(self, wanted: int) -> None:
         """Zero bytes up to a multiple of FILL_BYTES, durable, so that `wanted` bytes only overwrite."""
@@ -160,7 +174,6 @@ class JournalFile:
         content = bytearray()
         while chunk := os.pread(self._fd, FILL_BYTES, len(content)):
             content += chunk
-        self._filled = len(content)
         return bytes(content)
 
     def _keep_copy(self) -> None:
@@ -180,12 +193,13 @@ class JournalFile:
 
 
 class _Batch:
-    """The lines of one append, and what became of them."""
+    """The lines of one append, whether they take addresses, and what became of them."""
 
-    __slots__ = ("content", "done", "error")
+    __slots__ = ("content", "done", "error", "takes")
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, takes: bool) -> None:
         self.content = content
+        self.takes = takes
         self.done = False
         self.error: OSError | None = None
 
