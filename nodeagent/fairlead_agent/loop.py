@@ -34,6 +34,7 @@ from fairlead_core.api import NodeNetworkSpec, PeerStatus
 from fairlead_core.outcome import Rejected
 
 TICK_S = 1.0
+GAP_S = 0.05  # a burst of pods that all find no address is one reason for a pass, not one each
 STUCK_S = 120.0  # a pass asks kernel, BIRD and for secrets, each bounded by seconds
 _log = structlog.get_logger("fairlead.agent")
 
@@ -100,6 +101,7 @@ class Loop:
             else:
                 self._report()
             self._beat_s = time.monotonic()
+            time.sleep(GAP_S)
             self._wake.wait(TICK_S)
 
     def pause_s(self) -> float:

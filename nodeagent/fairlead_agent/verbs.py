@@ -134,13 +134,11 @@ class Verbs:
             taken: Lease | Rejected | Waiting = NO_SPEC
             if self._node.spec is not None:
                 taken = self._ipam.take(owner, names.host_ifname, names.host_mac, names.pod_mac)
-            if isinstance(taken, Lease):
-                return taken
-            if isinstance(taken, Rejected):
-                return _later(call, taken.message)
-            self._wake()
+            if not isinstance(taken, Waiting):
+                return taken if isinstance(taken, Lease) else _later(call, taken.message)
             if time.monotonic() >= deadline_s:
                 return _later(call, taken.message)
+            self._wake()
             # Also without news: cooling addresses come back by themselves.
             self._node.wait_newer(version, min(deadline_s, time.monotonic() + RETAKE_S))
 
