@@ -7,7 +7,12 @@ SKIP ?= \[Slow\]|\[Serial\]|\[Disruptive\]|\[Flaky\]|\[Feature:
 HELM ?=
 SANDBOX_COMMAND = $(PYTHON) -m sandbox --name "$(SANDBOX)"
 
-.PHONY: up down status e2e install image-context
+.PHONY: up down status e2e install image-context host-tools
+# A fresh Debian has neither `venv` nor a compiler; elsewhere this is one quick look.
+$(VENV)/stamp cni: | host-tools
+host-tools:
+	@{ $(PYTHON) -c 'import ensurepip' && command -v gcc; } >/dev/null 2>&1 || $(PYTHON) -m sandbox.packages requirements/apt-check.txt
+
 up: ## start the sandbox cluster with Fairlead on it (NODES=5, SANDBOX=other)
 	@$(SANDBOX_COMMAND) up $(if $(NODES),--nodes $(NODES))
 
