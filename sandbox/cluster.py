@@ -18,8 +18,8 @@ from sandbox.topology import Machine, Topology
 def prepare(place: State, plan: Topology) -> None:
     """Packages and programs; nothing runs yet. Raises SandboxError where no sandbox can run."""
     refuse_place(place)
-    refuse_foreign(place, plan)
     packages.ensure()
+    refuse_foreign(place, plan)
     programs.build()
     programs.pause()
     programs.link_all(place)
