@@ -135,6 +135,24 @@ class Node(RuleBasedStateMachine):
         assert self.spec is not None
         self.ledger.reconfigure(self.spec, self.now)
 
+    @precondition(lambda self: self.spec is not None)
+    @rule(backwards=st.booleans())
+    def the_journal_is_lost_and_running_pods_are_adopted(self, backwards: bool) -> None:
+        assert self.spec is not None
+        ledger = Ledger("node7")
+        ledger.reconfigure(self.spec, self.now)
+        blocks = [ip_network(block.cidr) for block in self.spec.blocks]
+        running = list(self.answered.values())
+        if not all(any(a in block for block in blocks) for lease in running for a in lease.addresses):
+            return  # a block that only the journal knew: its pods are adopted when it is granted again
+        for lease in reversed(running) if backwards else running:
+            adopted = ledger.adopt(lease, self.now)
+            assert isinstance(adopted, Lease)
+            self.answered[lease.owner.key] = adopted
+        self.ledger = ledger
+        self.freed.clear()
+        self.journal = b"".join(encode(record) for record in ledger.records(self.now))
+
     @invariant()
     def every_answered_lease_is_held_and_nothing_else(self) -> None:
         assert {lease.owner.key: lease for lease in self.ledger.leases()} == self.answered
