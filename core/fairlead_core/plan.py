@@ -150,14 +150,25 @@ def _living_writes(sheet: Worksheet, selection: Selection) -> Iterable[NodeWrite
 
 
 def _spec(draft: Draft, book: PoolBook, bgp: NodeBGP | None) -> NodeNetworkSpec:
-    pieces = sorted(draft.holding.slices.values(), key=lambda piece: piece.span)
+    served = {pool.name: pool.node_pool for pool in draft.pools}
+    return _assemble(draft.item, draft.holding, book, served, bgp)
+
+
+def _frozen(item: NodeNetwork, holding: Holding, book: PoolBook) -> NodeNetworkSpec:
+    """What stays with a node that has no Node: what it has, not what a spec from the past may say."""
+    return _assemble(item, holding, book, {pool.name: pool for pool in item.spec.pools}, item.spec.bgp)
+
+
+def _assemble(
+    item: NodeNetwork, holding: Holding, book: PoolBook, pools: dict[str, NodePool], bgp: NodeBGP | None
+) -> NodeNetworkSpec:
+    pieces = sorted(holding.slices.values(), key=lambda piece: piece.span)
     blocks = tuple(Block(piece.cidr, piece.pool, piece.want) for piece in pieces if piece.want)
-    named = {pool.name: pool.node_pool for pool in draft.pools}
-    known = {pool.name: pool for pool in draft.item.spec.pools}
+    known = {pool.name: pool for pool in item.spec.pools}
     for piece in pieces:
-        if piece.want and piece.pool not in named:
-            named[piece.pool] = _node_pool(piece, book, known)
-    return NodeNetworkSpec(0, blocks, tuple(named[name] for name in sorted(named)), bgp)
+        if piece.want and piece.pool not in pools:
+            pools[piece.pool] = _node_pool(piece, book, known)
+    return NodeNetworkSpec(0, blocks, tuple(pools[name] for name in sorted(pools)), bgp)
 
 
 def _node_pool(piece: Slice, book: PoolBook, known: dict[str, NodePool]) -> NodePool:
@@ -216,12 +227,13 @@ def _gone(
             continue
         meta = item.metadata
         since = parse_timestamp(meta.annotations.get(GONE_SINCE, ""))
-        if since is None:
-            write = _write(item, item.spec, timestamp(now))
-            writes += [write] if write else []
-        elif now - since >= grace:
+        if since is not None and now - since >= grace:
             why = f"node {name} is gone since {timestamp(since)}"
             deletions.append(Deletion(name, meta.uid, meta.resource_version, why))
+            continue
+        frozen = _frozen(item, sheet.holdings[name], sheet.pools)
+        write = _write(item, frozen, timestamp(since or now))
+        writes += [write] if write else []
     return writes, tuple(deletions)
 
 

@@ -88,8 +88,8 @@ class Gather:
     def snapshot(self) -> ClusterSnapshot:
         """The cluster now. Raises KubeError when pools or peers cannot be listed; then there is no pass."""
         self._list()
-        nodes, seen = self._nodes.view(), self._networks.view()
-        networks = self.memory.merge(seen, nodes, time.monotonic())
+        nodes = self._nodes.view()
+        networks = self.memory.merge(self._networks.view(), time.monotonic())
         return ClusterSnapshot(
             nodes=tuple(nodes.values()),
             node_networks=tuple(networks.values()),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead_core.api import Block, Node, NodeNetwork
+from fairlead_core.api import Block, NodeNetwork
 
 DOUBT_S: Final = 60.0  # an API server ends any request within a minute
 GHOST_S: Final = 600.0  # an agent that lives reports what it holds long before
@@ -56,13 +56,11 @@ class Memory:
     def claims(self) -> dict[str, tuple[Block, ...]]:
         return {name: claim.blocks for name, claim in self._claims.items()}
 
-    def merge(
-        self, seen: Mapping[str, NodeNetwork], nodes: Mapping[str, Node], now_s: float
-    ) -> dict[str, NodeNetwork]:
+    def merge(self, seen: Mapping[str, NodeNetwork], now_s: float) -> dict[str, NodeNetwork]:
         """The NodeNetworks to plan with."""
         merged = dict(seen)
         self._overlay(merged)
-        self._find_ghosts(merged, nodes, now_s)
+        self._find_ghosts(merged, now_s)
         self._forget(merged, now_s)
         self._watch_for_a_restore(merged, now_s)
         self._last = merged
@@ -83,14 +81,14 @@ class Memory:
             else:
                 del self._deleted[name]
 
-    def _find_ghosts(
-        self, merged: Mapping[str, NodeNetwork], nodes: Mapping[str, Node], now_s: float
-    ) -> None:
-        """Objects that were deleted under a living node, or replaced by an older state of themselves."""
+    def _find_ghosts(self, merged: Mapping[str, NodeNetwork], now_s: float) -> None:
+        """Objects that somebody else deleted, or that were replaced by an older state of themselves.
+
+        Also without a Node: its machine may live on, and its blocks wait as long as our own grace is.
+        """
         for name, last in self._last.items():
             item = merged.get(name)
-            vanished = item is None and name in nodes
-            if vanished or (item is not None and item.spec.revision < last.spec.revision):
+            if item is None or item.spec.revision < last.spec.revision:
                 self._claims[name] = Claim(blocks_of(last), now_s + GHOST_S)
 
     def _forget(self, merged: Mapping[str, NodeNetwork], now_s: float) -> None:

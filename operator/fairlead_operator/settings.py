@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. The order request < margin < lease is what makes two writers at once impossible (ADR 0005).
+    """Seconds. The order request < margin < lease is what makes two writers at once impossible (ADR 0009).
 
     lease       a standby takes over when the Lease was not renewed for so long
     renew       the leader stops to write when its own renewal is older than that

@@ -372,6 +372,19 @@ def test_a_restored_spec_does_not_bring_back_a_block_that_another_node_has(
     assert blocks(cluster, "n2") == {"10.0.0.64/26": "Active"}
 
 
+def test_a_restored_spec_of_a_node_that_is_gone_is_not_believed_either(
+    cluster: Cluster, agents: list[Agent]
+) -> None:
+    item = cluster.node_networks["n1"]
+    spec = replace(item.spec, revision=1, blocks=(*item.spec.blocks, Block("10.0.0.64/26", "blue")))
+    cluster.node_networks["n1"] = replace(item, spec=spec, status=replace(item.status, revision=7))
+    del cluster.nodes["n1"]
+
+    cluster.carry_out(cluster.plan())
+
+    assert blocks(cluster, "n1") == {"10.0.0.0/26": "Active"}
+
+
 def test_no_block_is_granted_while_grants_are_held(cluster: Cluster) -> None:
     plan = cluster.plan(hold_grants="restored backup")
 
