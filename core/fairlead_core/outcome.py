@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A request that cannot be granted as it stands. `reason` is CamelCase, `message` names object and cause."""
+    """A request that cannot be granted as it is. `reason` is CamelCase, `message` names object and cause."""
 
     reason: str
     message: str

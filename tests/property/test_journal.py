@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead_core.journal import decode, encode
 from fairlead_core.lease import Key, Lease
@@ -12,6 +14,7 @@ from tests.fakes.ipam import free_record, hold_record, ledger_of, owner, pool, t
 
 POOLS = (pool("blue", cooldown_s=2), pool("red", "IPv6", cooldown_s=2))
 OPERATIONS = 16
+SECTOR_BYTES = 512
 
 
 def history(seed: int) -> Iterator[tuple[bytes, dict[Key, Lease]]]:
@@ -51,6 +54,26 @@ def test_a_journal_cut_at_every_byte_has_all_that_was_answered_before_the_cut(se
         content, answered = content + line, after
         assert {lease.owner.key: lease for lease in replayed(content + tail).leases()} == answered
     assert cuts > 2500
+
+
+@given(st.integers(1, 5), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_of_a_write_that_no_sync_ended_any_sectors_may_be_on_disk_and_nothing_answered_is_lost(
+    seed: int, batch: int, dice: Random
+) -> None:
+    steps = list(history(seed))
+    answered = b"".join(line for line, _ in steps[:-batch])
+    unanswered = b"".join(line for line, _ in steps[-batch:])
+    disk = bytearray(answered + bytes(len(unanswered)))
+    first = len(answered) // SECTOR_BYTES * SECTOR_BYTES
+    for start in range(first, len(disk), SECTOR_BYTES):
+        if dice.random() < 0.5:
+            disk[start : start + SECTOR_BYTES] = (answered + unanswered)[start : start + SECTOR_BYTES]
+
+    replay = decode(bytes(disk))
+
+    known = decode(answered).records
+    assert replay.records[: len(known)] == known
+    assert set(replay.records) <= set(decode(answered + unanswered).records)
 
 
 @pytest.mark.parametrize("seed", [3])
