@@ -71,6 +71,7 @@ class Loop:
     def __init__(self, parts: Parts, wake: threading.Event) -> None:
         self._parts, self._wake = parts, wake
         self._stopping = False
+        self._seen: Offer | None = None  # the newest, judged or not
         self._judged: Offer | None = None
         self._refusal: Rejected | None = None
         self._failures: dict[str, str] = {}
@@ -163,6 +164,7 @@ class Loop:
 
     def _follow(self) -> None:
         offer = self._parts.source.offered()
+        self._seen = offer or self._seen
         if offer is None or (offer == self._judged and self._refusal is None):
             return
         node = self._parts.node
@@ -222,7 +224,7 @@ class Loop:
         parts = self._parts
         seen = Observed(
             spec=parts.node.spec,
-            generation=self._judged.generation if self._judged else 0,
+            generation=self._seen.generation if self._seen else 0,
             serving=parts.serving(),
             refusal=self._refusal,
             failures=self._failures,
@@ -230,7 +232,7 @@ class Loop:
             usage=parts.ipam.usage(),
             peers=self._peers,
         )
-        parts.reporter.offer(seen, self._judged.conditions if self._judged else ())
+        parts.reporter.offer(seen, self._seen.conditions if self._seen else None)
         self._tell_trouble(parts.reporter.trouble)
 
     def _tell_trouble(self, trouble: str) -> None:

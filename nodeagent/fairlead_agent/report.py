@@ -80,6 +80,7 @@ class Reporter:
         self._latest: NodeNetworkStatus | None = None
         self._written: NodeNetworkStatus | None = None
         self._written_at_s = float("-inf")
+        self._open = False
         self.trouble = ""
         """Why the last write failed; "" when it did not."""
 
@@ -87,12 +88,17 @@ class Reporter:
         """Begins to write."""
         threading.Thread(target=self._run, name="report", daemon=True).start()
 
-    def offer(self, seen: Observed, known: tuple[Condition, ...] = ()) -> None:
-        """Takes the news of a pass. `known` are the conditions that the object shows, for the first write."""
+    def offer(self, seen: Observed, known: tuple[Condition, ...] | None) -> None:
+        """Takes the news of a pass. `known`: the conditions that the object shows, None before it was seen.
+
+        Nothing is written to an object that was never seen: an agent that has just started would take its
+        generation and its transition times back.
+        """
         with self._lock:
-            before = self._latest.conditions if self._latest else known
+            before = self._latest.conditions if self._latest and self._open else known or ()
+            self._open |= known is not None
             self._latest = compose(seen, before, datetime.now(UTC))
-        if urgent(self._written, self._latest):
+        if self._open and urgent(self._written, self._latest):
             self._wake.set()
 
     @property
@@ -103,7 +109,7 @@ class Reporter:
     def due_s(self, now_s: float) -> float:
         """Seconds until the next write is due; infinite when there is nothing to say."""
         with self._lock:
-            if self._latest is None or self._latest == self._written:
+            if not self._open or self._latest is None or self._latest == self._written:
                 return float("inf")
             interval_s = MIN_INTERVAL_S if urgent(self._written, self._latest) else self._interval_s
         return max(0.0, self._written_at_s + interval_s - now_s)

@@ -92,23 +92,23 @@ def test_the_same_status_is_written_once_and_a_failed_write_stays_due() -> None:
         written.append(latest)
 
     reporter = Reporter(publish, interval_s=10)
-    reporter.offer(SEEN)
+    reporter.offer(SEEN, ())
     reporter.write()
     assert reporter.trouble == "API server: connection refused"
     assert reporter.due_s(0.0) == 0.0
 
     broken.append(False)
     reporter.write()
-    reporter.offer(SEEN)
+    reporter.offer(SEEN, ())
     assert len(written) == 1
     assert reporter.due_s(0.0) == float("inf")
 
 
 def test_counts_are_due_an_interval_after_the_last_write() -> None:
     reporter = Reporter(lambda _: None, interval_s=10)
-    reporter.offer(SEEN)
+    reporter.offer(SEEN, ())
     reporter.write()
-    reporter.offer(replace(SEEN, usage={"four": PoolUsage(used=2, free=62, wanted=16)}))
+    reporter.offer(replace(SEEN, usage={"four": PoolUsage(used=2, free=62, wanted=16)}), ())
 
     due_s = reporter.due_s(reporter._written_at_s + 4)
 
@@ -124,6 +124,19 @@ def test_a_restarted_agent_keeps_the_transition_times_that_the_object_shows() ->
     reporter.write()
 
     assert written[0].conditions[0].last_transition_time == "2025-01-01T00:00:00Z"
+
+
+def test_nothing_is_written_before_the_object_was_seen() -> None:
+    reporter = Reporter(lambda _: None, interval_s=10)
+
+    reporter.offer(SEEN, known=None)
+
+    assert reporter.latest is not None, "metrics are made from it"
+    assert reporter.due_s(0.0) == float("inf")
+    old = Condition("Ready", "True", "Realised", "before", "2025-01-01T00:00:00Z", 2)
+    reporter.offer(SEEN, known=(old,))
+    assert reporter.due_s(0.0) == 0.0
+    assert reporter.latest.conditions[0].last_transition_time == "2025-01-01T00:00:00Z"
 
 
 def test_the_reported_version_is_that_of_the_package() -> None:
