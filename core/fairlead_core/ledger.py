@@ -36,7 +36,6 @@ class Ledger:
         self._home: dict[Address, Page] = {}
         self._families: tuple[tuple[Source, ...], ...] = ()
         self._demand: dict[str, Demand] = {}
-        self._shunned: tuple[Address, ...] = ()
         self._now = 0.0
 
     def replay(self, records: Iterable[Record], now: float) -> None:
@@ -58,18 +57,12 @@ class Ledger:
         self._pools = {pool.name: pool for pool in spec.pools}
         for page in self._pages.values():
             page.granted, page.state = False, "Draining"
+        granted: list[Page] = []
         for block in spec.blocks:
             page = self._page(ip_network(block.cidr), block.pool)
             page.granted, page.state, page.pool = True, block.state, block.pool
-        self._settle(now)
-
-    def shun(self, addresses: Iterable[Address]) -> None:
-        """Gives none of these from now on, in place of those of the call before; who holds one keeps it.
-
-        For addresses that the kernel still routes to a pod although the journal does not know who holds them.
-        """
-        self._shunned = tuple(addresses)
-        self._reserve()
+            granted.append(page)
+        self._settle(granted, now)
 
     def take(
         self, owner: Owner, host_ifname: str, host_mac: str, pod_mac: str, now: float
@@ -259,24 +252,18 @@ class Ledger:
         self._pages[network] = page
         return page
 
-    def _settle(self, now: float) -> None:
-        self._pages = {
-            network: page for network, page in self._pages.items() if page.granted or self._in_use(page, now)
-        }
-        names = {page.pool for page in self._pages.values()} | set(self._pools)
+    def _settle(self, granted: Sequence[Page], now: float) -> None:
+        others = [page for page in self._pages.values() if not page.granted and self._in_use(page, now)]
+        self._pages = {page.network: page for page in (*granted, *others)}
+        for page in self._pages.values():
+            pool = self._pools.get(page.pool)
+            page.reserve(_spans(pool.reserved if pool else (), page.network.version))
+        names = {page.pool for page in others} | set(self._pools)
         self._demand = {name: demand for name, demand in self._demand.items() if name in names}
-        self._reserve()
-        granted = [page for page in self._pages.values() if page.granted]
         self._families = obligatory(
             Source(pool, tuple(page for page in granted if page.pool == pool.name))
             for pool in self._pools.values()
         )
-
-    def _reserve(self) -> None:
-        for page in self._pages.values():
-            pool, version = self._pools.get(page.pool), page.network.version
-            never = (*(pool.reserved if pool else ()), *self._shunned)
-            page.reserve(_spans(never, version))
 
     def _demand_of(self, pool: str) -> Demand:
         return self._demand.setdefault(pool, Demand())
@@ -311,7 +298,7 @@ def _pod(owner: Owner) -> str:
     return f"{owner.namespace}/{owner.pod_name}" if owner.pod_name else owner.container_id
 
 
-def _spans(never: Iterable[str | Address], version: int) -> tuple[Span, ...]:
-    networks = [ip_network(addresses) for addresses in never]
+def _spans(reserved: Iterable[str], version: int) -> tuple[Span, ...]:
+    networks = [ip_network(text) for text in reserved]
     same = [network for network in networks if network.version == version]
     return tuple((int(network.network_address), int(network.broadcast_address)) for network in same)

@@ -12,12 +12,10 @@ from typing import Protocol
 
 from fairlead_agent.ports.kernel import KernelRoute, Link
 from fairlead_agent.targets.links import living
-from fairlead_agent.wiring import ALIAS_PREFIX
+from fairlead_agent.wiring import owner_of
 from fairlead_core.cni import AttachmentKey, veth_names
-from fairlead_core.lease import Key, Lease, Owner
+from fairlead_core.lease import Key, Lease
 from fairlead_core.outcome import Rejected, Waiting
-
-_USUAL_IFNAME = "eth0"
 
 
 class Kernel(Protocol):
@@ -57,25 +55,16 @@ def survivors(links: Iterable[Link], routes: Iterable[KernelRoute], held: set[Ke
     table = tuple(routes)
     found: list[Lease] = []
     for link in living(links).values():
-        owner = _owner(link)
+        owner = owner_of(link.alias)
+        names = veth_names(AttachmentKey(*owner.key))
         addresses = sorted(
             {r.network.network_address for r in table if r.ifindex == link.index and _is_host(r)},
             key=lambda address: (address.version, int(address)),
         )
-        if owner is not None and owner.key not in held and addresses:
-            names = veth_names(AttachmentKey(*owner.key))
+        # The name proves the alias: it is a digest of the container and the interface.
+        if names.host_ifname == link.name and owner.key not in held and addresses:
             found.append(Lease(owner, tuple(addresses), link.name, names.host_mac, names.pod_mac, 0.0))
     return found
-
-
-def _owner(link: Link) -> Owner | None:
-    """The inverse of wiring.alias, proven by the link's name; None for an alias that was cut or forged."""
-    whose, _, container_id = link.alias.removeprefix(ALIAS_PREFIX).partition(" ")
-    namespace, slash, pod = whose.partition("/")
-    ifname = _USUAL_IFNAME if slash else whose
-    if veth_names(AttachmentKey(container_id, ifname)).host_ifname != link.name:
-        return None
-    return Owner(namespace if slash else "", pod, "", container_id, ifname)
 
 
 def _is_host(route: KernelRoute) -> bool:

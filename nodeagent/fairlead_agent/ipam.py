@@ -6,7 +6,7 @@ sweep     release of owners that two looks did not find alive
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
@@ -16,7 +16,7 @@ from fairlead_agent.ports import PortError
 from fairlead_agent.ports.journal import JournalFile
 from fairlead_core.api import HeldBlock, NodeNetworkSpec, PoolUsage
 from fairlead_core.journal import Free, Hold
-from fairlead_core.lease import Address, Key, Lease, Owner
+from fairlead_core.lease import Key, Lease, Owner
 from fairlead_core.ledger import Ledger
 from fairlead_core.outcome import Rejected, Waiting
 
@@ -130,11 +130,6 @@ class NodeIPAM:
         """Follows a spec that accept() returned; no I/O."""
         with self._changed:
             self._ledger.reconfigure(spec, self._clock())
-
-    def shun(self, addresses: Iterable[Address]) -> None:
-        """See Ledger.shun: addresses that the kernel routes to pods which the journal does not know."""
-        with self._changed:
-            self._ledger.shun(addresses)
 
     def close(self) -> None:
         """Closes the journal."""

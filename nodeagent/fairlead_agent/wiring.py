@@ -24,9 +24,20 @@ def wiring(lease: Lease, mtu_bytes: int) -> Wiring:
 
 
 def alias(owner: Owner) -> str:
-    """Tells a person at the node whose link it is; the kernel takes 255 bytes."""
-    whose = f"{owner.namespace}/{owner.pod_name}" if owner.pod_name else owner.ifname
-    return f"{ALIAS_PREFIX}{whose} {owner.container_id}"[:255]
+    """Whose link it is, for people at the node and for an agent that lost its journal.
+
+    The kernel takes 255 bytes; what is cut off is the end of a very long pod name.
+    """
+    pod = f" {owner.namespace}/{owner.pod_name}" if owner.pod_name else ""
+    return f"{ALIAS_PREFIX}{owner.container_id} {owner.ifname}{pod}"[:255]
+
+
+def owner_of(alias: str) -> Owner:
+    """The inverse of `alias`, without the UID. An alias of another form gives an owner that nobody is."""
+    container_id, _, rest = alias.removeprefix(ALIAS_PREFIX).partition(" ")
+    ifname, _, pod = rest.partition(" ")
+    namespace, _, name = pod.partition("/")
+    return Owner(namespace, name, "", container_id, ifname)
 
 
 def attachment(lease: Lease, netns: str, mtu_bytes: int) -> Attachment:

@@ -36,7 +36,11 @@ def attach(ipam: NodeIPAM, kernel: FakeKernel, who: Owner) -> Lease:
 
 def test_pods_whose_journal_is_lost_keep_their_addresses_and_nobody_else_gets_them(tmp_path: Path) -> None:
     kernel, before = FakeKernel(), node(tmp_path / "j")
-    kept = [attach(before, kernel, owner("a")), attach(before, kernel, Owner("", "", "", "tool", "eth7"))]
+    kept = [
+        attach(before, kernel, owner("a")),
+        attach(before, kernel, Owner("", "", "", "tool", "eth7")),
+        attach(before, kernel, Owner("n" * 63, "p" * 253, "", "c" * 64, "net1")),
+    ]
 
     after = node(tmp_path / "empty")
     adopted, refused = adopt_survivors(kernel, after)
@@ -46,8 +50,8 @@ def test_pods_whose_journal_is_lost_keep_their_addresses_and_nobody_else_gets_th
         (one.owner.key, one.addresses, one.host_ifname, one.pod_mac) for one in kept
     }
     fresh = after.take(owner("b"), "fl0", "", "")
-    assert addresses(fresh) == ["10.0.0.2", "fd00::3"]
-    assert len(node(tmp_path / "empty").leases()) == 3
+    assert addresses(fresh) == ["10.0.0.3", "fd00::4"]
+    assert len(node(tmp_path / "empty").leases()) == 4
 
 
 def test_with_a_whole_journal_nothing_is_adopted(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_with_a_whole_journal_nothing_is_adopted(tmp_path: Path) -> None:
 def test_dead_links_foreign_links_and_links_without_addresses_are_nobodys(tmp_path: Path) -> None:
     kernel, ipam = FakeKernel(), node(tmp_path / "j")
     name = veth_names(AttachmentKey("a", "eth0")).host_ifname
-    alias = "fairlead:default/web-0 a"
+    alias = "fairlead:a eth0 default/web-0"
     host = KernelRoute(ip_network("10.0.0.5"), 254, 1, 0, 76, None)
 
     for links, routes in (
@@ -80,7 +84,7 @@ def test_an_address_outside_the_nodes_blocks_or_of_another_pod_is_refused_with_t
     kernel, ipam = FakeKernel(), node(tmp_path / "j")
     held = ipam.take(owner("x"), "fl0", "", "")
     name = veth_names(AttachmentKey("a", "eth0")).host_ifname
-    kernel.node_links = {name: link(name, alias="fairlead:default/web-0 a")}
+    kernel.node_links = {name: link(name, alias="fairlead:a eth0 default/web-0")}
 
     for address, reason in (
         ("10.9.9.9", "lies in no block of node7"),

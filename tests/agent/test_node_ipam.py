@@ -308,21 +308,6 @@ def test_a_damaged_journal_says_which_lines_and_keeps_the_rest(tmp_path: Path) -
     assert [lease.owner.container_id for lease in again.leases()] == ["a", "c"]
 
 
-def test_an_address_that_the_kernel_still_routes_is_not_given_although_its_line_is_lost(
-    tmp_path: Path,
-) -> None:
-    ipam = node(tmp_path)
-    routed = take(ipam, owner("a"))
-    assert isinstance(routed, Lease)
-    ipam.close()
-    (tmp_path / "ipam.journal").unlink()
-
-    again = node(tmp_path)
-    again.shun(routed.addresses)
-
-    assert not set(addresses(take(again, owner("b")))) & set(addresses(routed))
-
-
 def test_the_default_clock_agrees_with_the_wall_clock_and_never_goes_back() -> None:
     clock = steady_clock()
     readings = [clock() for _ in range(1000)]

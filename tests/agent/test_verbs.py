@@ -75,7 +75,7 @@ def test_an_add_wires_what_it_reports(bench: Bench) -> None:
     assert [ip["address"].split("/")[0] for ip in json.loads(answer)["ips"]] == bench.held()
     wired = bench.kernel.pods[NETNS_FD, "eth0"]
     assert [str(address) for address in wired.addresses] == bench.held()
-    assert wired.alias == "fairlead:shop/web-0 c1"
+    assert wired.alias == "fairlead:c1 eth0 shop/web-0"
 
 
 def test_an_add_that_cannot_be_wired_gives_its_address_back(bench: Bench) -> None:

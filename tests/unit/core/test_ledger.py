@@ -154,16 +154,6 @@ def test_a_reservation_lifted_does_not_cut_a_cool_down_short() -> None:
     assert addresses(take(ledger, owner("b"), 40.0)) == ["10.0.0.0"]
 
 
-def test_shunned_addresses_are_not_given_until_they_are_no_longer_shunned() -> None:
-    ledger = ledger_of(("10.0.0.0/31", "blue"), pools=[BLUE])
-    (first,) = ledger_of(("10.0.0.0/32", "blue"), pools=[BLUE]).take(owner("x"), "", "", "", 0.0).addresses
-    ledger.shun([first])
-
-    assert addresses(take(ledger, owner("a"), 1.0)) == ["10.0.0.1"]
-    ledger.shun([])
-    assert addresses(take(ledger, owner("b"), 1.0)) == ["10.0.0.0"]
-
-
 def test_a_draining_block_gives_nothing_and_is_drained_when_all_has_cooled() -> None:
     ledger = ledger_of(("10.0.0.0/26", "blue"), ("10.0.1.0/26", "blue"), pools=[BLUE])
     take(ledger, owner("a"), 1.0)
