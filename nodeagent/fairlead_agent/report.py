@@ -140,13 +140,14 @@ class Reporter:
 
 
 def _ready(seen: Observed) -> Finding:
+    causes = "; ".join(f"{name}: {cause}" for name, cause in sorted(seen.failures.items()))
     if seen.spec is None:
-        return Finding("Ready", "False", "NoSpec", "no desired state was accepted yet")
+        message = "no desired state was accepted yet"
+        return Finding("Ready", "False", "NoSpec", f"{message}; {causes}" if causes else message)
     if not seen.serving:
         return Finding("Ready", "False", "NotServing", "the CNI socket is not served")
     if seen.failures:
-        what = "; ".join(f"{name}: {cause}" for name, cause in sorted(seen.failures.items()))
-        return Finding("Ready", "False", "TargetFailed", what)
+        return Finding("Ready", "False", "TargetFailed", causes)
     blocks = len(seen.spec.blocks)
     return Finding(
         "Ready", "True", "Realised", f"revision {seen.spec.revision} with {blocks} blocks is realised"

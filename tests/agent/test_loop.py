@@ -193,6 +193,7 @@ def test_a_spec_that_cannot_be_kept_on_disk_is_not_followed(bench: Bench) -> Non
 
     assert bench.node.spec is None
     assert "NoSpec" in bench.conditions()["Ready"]
+    assert "desired.json write" in bench.conditions()["Ready"]
     assert bench.reporter.due_s(0.0) == 0.0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -100,6 +102,24 @@ def test_flows_go_on_while_the_agent_is_killed_and_comes_back(node: Node) -> Non
     seen = flow.communicate(timeout=30)[0]
     assert " 0% packet loss" in seen, seen
     assert node.leases() == 4
+
+
+def test_a_planned_stop_carries_out_the_call_under_way(bare_node: Node) -> None:
+    bare_node.offer({**bare_node.spec, "blocks": bare_node.spec["blocks"][:1]})
+    bare_node.env["FAIRLEAD_BLOCK_WAIT_SECONDS"] = "2"
+    bare_node.start_agent()
+    agent, pod = bare_node.agent, bare_node.add_pod()
+    assert agent is not None
+
+    with ThreadPoolExecutor(1) as caller:
+        waiting = caller.submit(bare_node.cni, "ADD", pod)
+        time.sleep(0.5)
+        agent.send_signal(signal.SIGTERM)
+        answer = waiting.result(timeout=20)
+
+    assert answer.document["code"] == 11
+    assert agent.wait(timeout=10) == 0
+    assert not (bare_node.directory / "run/cni.sock").exists()
 
 
 def test_a_restarted_agent_puts_back_what_was_lost_meanwhile(node: Node) -> None:
