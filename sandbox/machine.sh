@@ -34,6 +34,8 @@ for folder in kubelet containerd fairlead; do
 done
 rm -rf /etc/resolv.conf /var/run /var/log/pods /var/log/containers
 ln -s /run /var/run
+# On its first boot a machine knows no network of the host's own container tools.
+[ -d "$disk/overlay/etc/upper/cni" ] || rm -rf /etc/cni /opt/cni
 mkdir -p /etc/cni/net.d /opt/cni/bin /var/log/pods /var/log/containers
 cp "$disk/hosts" /etc/hosts
 : >/etc/resolv.conf
