@@ -176,7 +176,10 @@ def start_nodes(place: State, plan: Topology) -> None:
 
 
 def down(place: State, plan: Topology) -> None:
-    """Remove every process, namespace, mount, group and link of the sandbox, and its state."""
+    """Remove all processes, namespaces, mounts, groups, links and state of the sandbox, whoever started it."""
+    if not shutil.which("ip"):
+        # Without iproute2 no sandbox was ever started here.
+        return
     for namespace in machine.existing(plan.name):
         remove_namespace(place, plan, namespace)
     for one in plan.machines:
