@@ -176,7 +176,7 @@ def start_nodes(place: State, plan: Topology) -> None:
 
 
 def down(place: State, plan: Topology) -> None:
-    """Remove all processes, namespaces, mounts, groups, links and state of the sandbox, whoever started it."""
+    """Remove all processes, namespaces, mounts, groups, links and state of the sandbox, whoever made it."""
     if not shutil.which("ip"):
         # Without iproute2 no sandbox was ever started here.
         return
