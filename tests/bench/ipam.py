@@ -9,6 +9,7 @@ does (C1 has what the plugin and the socket add).
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -29,7 +30,7 @@ from tests.bench.rounds import Block, Rounds, bootstrap, interleave, pooled, rat
 from tests.bench.rows import Result, Row
 from tests.fakes.ipam import pool, spec
 
-REFERENCE, AGAIN = "host-local", "host-local again"
+REFERENCE, AGAIN, BARE = "host-local", "host-local again", "bare fdatasync (ours to it)"
 BLOCK_S = 0.45
 THREADS = 16
 SPEED_TARGET = 50.0
@@ -65,6 +66,26 @@ class Ours:
     def _release(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             self._ipam.release(*lease.owner.key)
+
+
+class BareDisk:
+    """What durability alone costs: a line of the same length over zero bytes, and fdatasync; one caller."""
+
+    LINE = b"x" * 399  # as long as the journal line of a take
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder / "bare", os.O_RDWR | os.O_CREAT, 0o600)
+        os.pwrite(self._fd, bytes(8 << 20), 0)
+        os.fsync(self._fd)
+        self._end = 0
+
+    def add(self, _container_id: str) -> None:
+        os.pwrite(self._fd, self.LINE, self._end)
+        os.fdatasync(self._fd)
+        self._end = (self._end + len(self.LINE)) % (7 << 20)
+
+    def clear(self) -> None:
+        pass
 
 
 class HostLocal:
@@ -107,8 +128,8 @@ def run(quick: bool) -> Result:
     try:
         rounds = 15 if quick else 40
         with empty_netns() as netns:
-            ours, theirs = Ours(folder), HostLocal(folder, netns)
-            alone = interleave(_contenders(ours, theirs, 1), rounds)
+            ours, theirs, bare = Ours(folder), HostLocal(folder, netns), BareDisk(folder)
+            alone = interleave({**_contenders(ours, theirs, 1), BARE: lambda: _block(bare, 1)}, rounds)
             crowd = interleave(_contenders(ours, theirs, THREADS), rounds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -124,7 +145,7 @@ def _contenders(ours: Ours, theirs: HostLocal, threads: int) -> dict[str, Callab
     }
 
 
-def _block(giver: Ours | HostLocal, threads: int) -> Block:
+def _block(giver: Ours | HostLocal | BareDisk, threads: int) -> Block:
     names, latencies = count(), []
     began = time.perf_counter()
 
@@ -163,6 +184,9 @@ def _rows(what: str, rounds: Rounds) -> list[Row]:
                 met=interval[0] >= SPEED_TARGET,
                 note=rounds.note(REFERENCE, AGAIN),
             )
+        if name == BARE:
+            share = ratios(rates["ours"], rates[BARE])
+            row = replace(row, ratio=statistics.median(share), interval=bootstrap(share))
         if name == AGAIN:
             again = faster[AGAIN]
             row = replace(
