@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -32,7 +33,7 @@ _REQUEST_TIMEOUT_S = 5.0
 _DRAIN_S = 8.0  # an ADD waits 5 s for a block at most
 _READ_BYTES = 64 * 1024
 
-Answer = Callable[[Call, int | None], bytes | Failure]
+Answer = Callable[[Call, int | None, Callable[[], bool]], bytes | Failure]
 Observe = Callable[[str, str, float], None]
 
 
@@ -96,7 +97,8 @@ class CNIServer:
         try:
             connection.settimeout(_REQUEST_TIMEOUT_S)
             request = _receive(connection, descriptors)
-            response = self._respond(request, descriptors[0] if descriptors else None)
+            netns_fd = descriptors[0] if descriptors else None
+            response = self._respond(request, netns_fd, lambda: _waits(connection))
             connection.sendall(encode_response(response))
         except WireError as error:
             failure = Failure(Code.DECODE, f"request to the agent: {error}")
@@ -108,16 +110,23 @@ class CNIServer:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _respond(self, request: Request, netns_fd: int | None) -> Response:
+    def _respond(self, request: Request, netns_fd: int | None, waits: Callable[[], bool]) -> Response:
         started_s = time.monotonic()
         call = cni.parse_call(request.env, request.stdin)
-        answer = call if isinstance(call, Failure) else self._answer(call, netns_fd)
+        answer = call if isinstance(call, Failure) else self._answer(call, netns_fd, waits)
         verb = "invalid" if isinstance(call, Failure) else call.verb
         outcome = answer.code.name.lower() if isinstance(answer, Failure) else "ok"
         self._observe(verb, outcome, time.monotonic() - started_s)
         if isinstance(answer, Failure):
             return Response(1, cni.error_document(answer, cni.requested_version(request.stdin)))
         return Response(0, answer)
+
+
+def _waits(connection: socket.socket) -> bool:
+    """Whether the plugin is still there: it closes its end only when it is done or has given up."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return not poll.poll(0)
 
 
 def _receive(connection: socket.socket, descriptors: list[int]) -> Request:

@@ -1,6 +1,7 @@
 """The CNI verbs: one call in, one answer out.
 
-ADD     take addresses (journalled) -> wire the pod -> result       fails: unwired, given back
+ADD     take addresses (journalled) -> wire the pod -> result       fails, or nobody waits for the
+                                                                    answer: unwired, given back
 DEL     unwire -> give back                                         nothing there: success
 CHECK   lease, kernel and prevResult say the same
 GC      end everything of ours that the caller does not list
@@ -76,7 +77,6 @@ class Verbs:
         self._locks, self._wake = locks, wake
         self._empty_since_s: float | None = None
         self._do: Mapping[str, Callable[[Call, int | None], bytes | Failure]] = {
-            "ADD": self._add,
             "DEL": self._del,
             "CHECK": self._check,
             "GC": lambda call, _: self._gc(call),
@@ -84,9 +84,17 @@ class Verbs:
             "VERSION": lambda call, _: cni.version_document(call.version),
         }
 
-    def answer(self, call: Call, netns_fd: int | None) -> bytes | Failure:
-        """What the plugin prints for `call`, or why it fails. `netns_fd` stays the caller's to close."""
+    def answer(
+        self, call: Call, netns_fd: int | None, waits: Callable[[], bool] = lambda: True
+    ) -> bytes | Failure:
+        """What the plugin prints for `call`, or why it fails. `netns_fd` stays the caller's to close.
+
+        `waits` says whether the caller still wants the answer: the DEL of one that gave up may have come
+        before its ADD had its turn, and nobody would end that ADD any more.
+        """
         try:
+            if call.verb == "ADD":
+                return self._add(call, netns_fd, waits)
             return self._do[call.verb](call, netns_fd)
         except PortError as error:
             return Failure(Code.IO, f"{_subject(call)}: {error}")
@@ -102,18 +110,24 @@ class Verbs:
                 failures.append(error)
         return failures
 
-    def _add(self, call: Call, netns_fd: int | None) -> bytes | Failure:
+    def _add(self, call: Call, netns_fd: int | None, waits: Callable[[], bool]) -> bytes | Failure:
         fault = "not given" if netns_fd is None else self._kernel.refuses(netns_fd)
         if netns_fd is None or fault:
             return Failure(Code.BAD_NETNS, f"{_subject(call)}: CNI_NETNS {call.netns!r}: {fault}")
         with self._locks.hold(call.key):
+            if not waits():
+                return _later(call, "the caller has given up")
             self._settle(call.key)
             if (stale := self._stale(call, netns_fd)) is not None:
                 return stale
             lease = self._take(call)
             if isinstance(lease, Failure):
                 return lease
-            return self._wire(call, lease, netns_fd)
+            answer = self._wire(call, lease, netns_fd)
+            if isinstance(answer, bytes) and not waits():
+                self._end(call.key, netns_fd)
+                return _later(call, "the caller has given up")
+            return answer
 
     def _stale(self, call: Call, netns_fd: int) -> Failure | None:
         """An ADD before this one that nobody ended: a whole one is an error, a half one is ended here."""

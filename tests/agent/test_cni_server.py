@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +28,17 @@ class Caller:
         self.seen: list[tuple[Call, int | None]] = []
         self.observed: list[tuple[str, str]] = []
         self.answer: bytes | Failure = b"{}"
+        self.slow_s = 0.0
+        self.waited: list[bool] = []
         self.server = CNIServer(path, self._answer, lambda v, o, _: self.observed.append((v, o)), workers=4)
 
-    def _answer(self, call: Call, netns_fd: int | None) -> bytes | Failure:
+    def _answer(self, call: Call, netns_fd: int | None, waits: Callable[[], bool]) -> bytes | Failure:
         if netns_fd is not None:
             os.fstat(netns_fd)  # still open while the call is answered
         self.seen.append((call, netns_fd))
+        if self.slow_s:
+            time.sleep(self.slow_s)
+        self.waited.append(waits())
         return self.answer
 
     def send(self, frame: bytes, descriptors: tuple[int, ...] = ()) -> Response:
@@ -123,6 +128,20 @@ def test_callers_that_hang_up_or_stay_silent_do_not_take_the_server_down(caller:
 
     silent.close()
     assert response.exit_code == 0
+
+
+def test_a_call_knows_whether_somebody_still_waits_for_it(caller: Caller) -> None:
+    caller.send(encode_request(Request(ENV, STDIN)))
+    caller.slow_s = 0.2
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(caller.path))
+        connection.sendall(encode_request(Request(ENV, STDIN)))
+        time.sleep(0.1)
+
+    give_up_s = time.monotonic() + 5
+    while len(caller.waited) < 2 and time.monotonic() < give_up_s:
+        time.sleep(0.01)
+    assert caller.waited == [True, False]
 
 
 def test_a_socket_that_a_dead_agent_left_is_taken_over(tmp_path: Path) -> None:

@@ -158,6 +158,18 @@ def test_a_del_takes_down_before_it_gives_back(bench: Bench) -> None:
     assert bench.held() == []
 
 
+def test_an_add_that_nobody_waits_for_leaves_nothing(bench: Bench) -> None:
+    call = Call("ADD", "1.1.0", AttachmentKey("c1", "eth0"), "/run/netns/p")
+    gives_up_meanwhile = iter([True, False])
+
+    late = failure(bench.verbs.answer(call, NETNS_FD, lambda: False))
+    lost = failure(bench.verbs.answer(call, NETNS_FD, lambda: next(gives_up_meanwhile)))
+
+    assert late.code == lost.code == Code.TRY_LATER
+    assert bench.held() == []
+    assert bench.kernel.pods == {}
+
+
 def test_a_remembered_del_never_ends_a_later_add(bench: Bench) -> None:
     bench.call("ADD")
     bench.spool.keys.add(AttachmentKey("c1", "eth0"))

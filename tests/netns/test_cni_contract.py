@@ -429,7 +429,7 @@ def test_status_is_51_when_no_address_is_left(small: RealAgent) -> None:
             outcome = small.call("STATUS", {})
 
         assert outcome.document()["code"] == 51
-        assert "0 free" in outcome.document()["msg"]
+        assert "0 of 8 free" in outcome.document()["msg"]
 
 
 def test_an_agent_that_hangs_is_50_for_status_and_11_for_add(small: RealAgent, pod: Pod) -> None:
