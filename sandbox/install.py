@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def up(place: State, plan: Topology) -> None:
         # A folder of this sandbox: another one may stage its own at the same time.
         own = images.fairlead(place.root / "context")
         images.load(place, plan, [images.pause(), own])
+    write_command_line(place)
     if not installed(place, own):
         with step(f"chart, image {own.reference}"):
             helm_on_sandbox(place, plan, own)
@@ -34,6 +36,15 @@ def up(place: State, plan: Topology) -> None:
         write(place.root / "run" / "installed", stamp(own))
     with step("test images"):
         images.load(place, plan, [images.agnhost(), images.busybox()])
+
+
+def write_command_line(place: State) -> None:
+    """`fairlead`, and so `kubectl fairlead`, in the sandbox's bin folder, from the files of the image."""
+    folders = f"{images.libraries()}:{images.own_packages()}"
+    start = "import sys; from fairlead_cli.main import main; sys.argv[0] = 'fairlead'; main()"
+    for name in ("fairlead", "kubectl-fairlead"):
+        text = f'#!/bin/sh\nPYTHONPATH="{folders}" exec "{sys.executable}" -c "{start}" "$@"\n'
+        write(place.bin / name, text, 0o755)
 
 
 def stamp(own: Image) -> str:
