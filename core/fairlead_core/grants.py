@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fairlead_core.api import Family, GrantState, NodeNetwork
-from fairlead_core.holdings import Holding, Slice
+from fairlead_core.holdings import Holding, Slice, follows
 from fairlead_core.pools import Pool, PoolBook
 from fairlead_core.space import Space
 
@@ -34,16 +34,33 @@ class Draft:
 
     @property
     def confirmed(self) -> bool:
-        return self.item.status.revision == self.item.spec.revision
+        return follows(self.item)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Addresses of one family that a node lacks, and the pools that might have given them, oldest first."""
+
+    node: str
+    family: Family
+    addresses: int
+    pools: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Shortage:
-    """What grants could not give: per pool the (node, addresses) that it owes, pools that lack the
-    finalizer."""
+    """What grants could not give, and pools that lack the finalizer."""
 
-    lacking: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    unmet: list[Unmet] = field(default_factory=list)
     without_finalizer: set[str] = field(default_factory=set)
+
+    def by_pool(self) -> dict[str, list[tuple[str, int]]]:
+        """Per pool the (node, addresses) that it owes."""
+        owed: dict[str, list[tuple[str, int]]] = {}
+        for unmet in self.unmet:
+            for pool in unmet.pools:
+                owed.setdefault(pool, []).append((unmet.node, unmet.addresses))
+        return owed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,8 +93,8 @@ def balance(draft: Draft, book: PoolBook) -> Iterator[Request]:
         active = [piece for piece in pieces if piece.want == "Active"]
         if not active and not any(pool.family == family for pool in draft.pools):
             continue
-        free, wanted = sum(free_in(piece, book) for piece in active), _wanted(draft, family, book)
-        candidates = (piece for piece in pieces if piece.want != "Active" and _may_return(piece, draft))
+        free, wanted = sum(free_in(piece, book) for piece in active), wanted_of(draft, family, book)
+        candidates = (piece for piece in pieces if piece.want != "Active" and may_return(piece, draft))
         for piece in sorted(candidates, key=lambda piece: piece.span):
             if active and free >= wanted:
                 break
@@ -103,9 +120,9 @@ def grant(requests: Iterable[Request], drafts: dict[str, Draft], spaces: dict[st
             if not given:
                 break
             lacking -= given
-        if lacking > 0 and not any(pool.name in shortage.without_finalizer for pool in pools):
-            for pool in pools:
-                shortage.lacking.setdefault(pool.name, []).append((request.node, lacking))
+        names = tuple(pool.name for pool in pools)
+        if lacking > 0 and names and shortage.without_finalizer.isdisjoint(names):
+            shortage.unmet.append(Unmet(request.node, request.family, lacking, names))
     return shortage
 
 
@@ -155,7 +172,8 @@ def _has_to_leave(piece: Slice, pool: Pool | None, book: PoolBook, serving: set[
     return pool.drains or deselected or not pool.holds(piece.span)
 
 
-def _may_return(piece: Slice, draft: Draft) -> bool:
+def may_return(piece: Slice, draft: Draft) -> bool:
+    """Whether the block could be Active on this node: in its spec, undisputed, of a pool that serves it."""
     return (
         piece.spec_state is not None
         and not piece.conflict
@@ -163,7 +181,8 @@ def _may_return(piece: Slice, draft: Draft) -> bool:
     )
 
 
-def _wanted(draft: Draft, family: Family, book: PoolBook) -> int:
+def wanted_of(draft: Draft, family: Family, book: PoolBook) -> int:
+    """Free addresses that the agent asks for, the most of its pools of this family."""
     families = {pool.name: pool.family for pool in draft.item.spec.pools}
     told = (
         usage.wanted
@@ -177,6 +196,6 @@ def _drain_surplus(active: list[Slice], free: int, wanted: int, draft: Draft, bo
     kept = len(active)
     for piece in sorted(active, key=lambda piece: piece.span, reverse=True):
         own = free_in(piece, book)
-        if kept > 1 and piece.empty and _may_return(piece, draft) and free - own >= wanted + own // 2:
+        if kept > 1 and piece.empty and may_return(piece, draft) and free - own >= wanted + own // 2:
             piece.want = "Draining"
             free, kept = free - own, kept - 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from fairlead_core.accept import REASON as REFUSED
 from fairlead_core.api import Block, GrantState, HeldBlock, NodeNetwork
 from fairlead_core.spans import Span, parse_span
 
@@ -52,6 +53,21 @@ class Holding:
     slices: dict[str, Slice] = field(default_factory=dict)
 
 
+def refuses(item: NodeNetwork) -> bool:
+    """Whether the agent has said that it does not follow the present spec."""
+    return any(
+        one.type == "Stalled"
+        and one.reason == REFUSED
+        and one.observed_generation == item.metadata.generation
+        for one in item.status.conditions
+    )
+
+
+def follows(item: NodeNetwork) -> bool:
+    """Whether the agent works by exactly this spec. An equal revision of another history is not enough."""
+    return item.status.revision == item.spec.revision and not refuses(item)
+
+
 def read_holding(item: NodeNetwork, claims: Iterable[Block] = ()) -> Holding:
     """All blocks that the node has or may have, by the table above. CIDRs that cannot be read are left
     out."""
@@ -68,7 +84,7 @@ def read_holding(item: NodeNetwork, claims: Iterable[Block] = ()) -> Holding:
     for claim in claims:
         if claim.cidr not in holding.slices:
             _add(holding, claim.cidr, claim.pool, claim.state, None)
-    confirmed = item.status.revision == item.spec.revision
+    confirmed = follows(item)
     for piece in holding.slices.values():
         drained = piece.held is not None and piece.held.state == "Drained"
         piece.removable = confirmed and drained and piece.spec_state == "Draining"

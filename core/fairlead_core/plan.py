@@ -31,10 +31,11 @@ from fairlead_core.grants import (
     grant,
     settle_states,
 )
-from fairlead_core.holdings import Holding, Slice, mark_conflicts, orphan_claims, read_holding
+from fairlead_core.holdings import Holding, Slice, mark_conflicts, orphan_claims, read_holding, refuses
 from fairlead_core.peer_verdicts import PeerCase, judge_peer, reports, secret_complaints
 from fairlead_core.peers import PeerBook, Selection, choose, read_peers
 from fairlead_core.pools import PoolBook, read_pools
+from fairlead_core.reclaim import reclaim
 from fairlead_core.selectors import Index
 from fairlead_core.snapshot import (
     GONE_SINCE,
@@ -49,7 +50,7 @@ from fairlead_core.snapshot import (
 )
 from fairlead_core.space import Occupied, Space
 from fairlead_core.spans import Span
-from fairlead_core.verdicts import PoolCase, PoolUse, count_use, judge_pool, lacking_of, tally
+from fairlead_core.verdicts import PoolCase, PoolUse, count_use, judge_pool, tally
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ def plan_cluster(snapshot: ClusterSnapshot, now: datetime) -> ClusterPlan:
     if snapshot.hold_grants:
         requests = []
     sheet.shortage = grant(requests, sheet.drafts, sheet.spaces)
+    reclaim(sheet.shortage, sheet.drafts, sheet.pools)
     sheet.uses = _count(sheet.holdings.values())
     for stays, _, goes, _ in conflicts:
         for pool in {stays.pool, goes.pool}:
@@ -181,7 +183,10 @@ def _node_pool(piece: Slice, book: PoolBook, known: dict[str, NodePool]) -> Node
 
 def _write(item: NodeNetwork, spec: NodeNetworkSpec, gone_since: str | None) -> NodeWrite | None:
     old, meta, accepted = item.spec, item.metadata, item.status.revision
-    same = _content(old) == _content(spec) and accepted <= old.revision and bool(meta.resource_version)
+    # An agent at this revision or beyond that refuses the spec has another history: only a newer one reaches
+    # it.
+    astray = accepted > old.revision or (accepted == old.revision and refuses(item))
+    same = _content(old) == _content(spec) and not astray and bool(meta.resource_version)
     if same and meta.annotations.get(GONE_SINCE) == gone_since:
         return None
     revision = old.revision if same else max(old.revision, accepted) + 1
@@ -253,13 +258,13 @@ def _finalizers(snapshot: ClusterSnapshot, sheet: Worksheet) -> tuple[FinalizerW
 def _judge_pools(
     snapshot: ClusterSnapshot, sheet: Worksheet, now: datetime
 ) -> tuple[tuple[PoolWrite, ...], dict[str, BlockTally]]:
-    writes, tallies = [], {}
+    writes, tallies, owed = [], {}, sheet.shortage.by_pool()
     for item in sorted(snapshot.pools, key=lambda item: item.metadata.name):
         name = item.metadata.name
         pool = sheet.pools.usable.get(name) or sheet.pools.rejected[name]
         space, use = sheet.spaces.get(name), sheet.uses.get(name) or PoolUse()
         total, free = (space.total_blocks, space.free_blocks) if space else (0, 0)
-        case = PoolCase(item, pool, use, total, free, lacking_of(sheet.shortage.lacking, name))
+        case = PoolCase(item, pool, use, total, free, tuple(owed.get(name, ())))
         write = judge_pool(case, now)
         writes += [write] if write else []
         tallies[name] = tally(case)

@@ -10,7 +10,7 @@ else                   True
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -145,7 +145,3 @@ def count_use(uses: dict[str, PoolUse], node: str, pool: str, held: tuple[int, i
     use.active += not draining
     use.draining += draining
     use.holders[node] = use.holders.get(node, 0) + held[0]
-
-
-def lacking_of(lacking: Mapping[str, list[tuple[str, int]]], name: str) -> tuple[tuple[str, int], ...]:
-    return tuple(lacking.get(name, ()))

@@ -18,6 +18,7 @@ from fairlead_core.api import (
     BGPPeer,
     BGPPeerSpec,
     Block,
+    Condition,
     HeldBlock,
     HeldState,
     IPPool,
@@ -122,6 +123,14 @@ class Agent:
             blocks=held,
             ipam={one.name: self._usage(one.name, held) for one in pools},
             bgp=self._sessions(),
+            conditions=self._conditions(generation),
+        )
+
+    def _conditions(self, generation: int) -> tuple[Condition, ...]:
+        if not self.refused:
+            return ()
+        return (
+            Condition("Stalled", "True", "SpecRefused", self.refused, "2026-01-01T12:00:00Z", generation),
         )
 
     def _sessions(self) -> NodeBGPStatus | None:

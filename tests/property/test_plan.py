@@ -145,7 +145,8 @@ class Blocks(RuleBasedStateMachine):
         self.deliver_all()
         past, item = self.history[name][-1 - back : -back], self.cluster.node_networks.get(name)
         if past and item and past[0].revision < item.spec.revision:
-            self.cluster._store(msgspec.structs.replace(item, spec=past[0]))
+            meta = msgspec.structs.replace(item.metadata, generation=item.metadata.generation + 1)
+            self.cluster._store(msgspec.structs.replace(item, metadata=meta, spec=past[0]))
             self.unspoken.add(name)
             self.view[name] = self.cluster.node_networks[name]
             self.snapshot()

@@ -279,6 +279,37 @@ def test_a_node_without_blocks_is_served_before_one_that_wants_more(cluster: Clu
     assert blocks(cluster, "n2") == {"10.0.0.64/26": "Active"}
 
 
+def test_idle_blocks_are_called_in_when_another_node_has_nothing(cluster: Cluster) -> None:
+    cluster.add(pool("blue", ["10.0.0.0/27"], block_size=28))
+    del cluster.nodes["n2"]
+    rich, poor = Agent("n1", wanted=10), Agent("n2", wanted=10)
+    cluster.settle([rich])
+    rich.used = {"10.0.0.0/28": 10}
+    cluster.settle([rich])
+    rich.used = {}
+    cluster.settle([rich])
+    assert len(blocks(cluster, "n1")) == 2, "within the reserve: nothing to drain"
+    cluster.add(node("n2"))
+
+    cluster.settle([rich, poor])
+
+    assert blocks(cluster, "n1") == {"10.0.0.0/28": "Active"}
+    assert blocks(cluster, "n2") == {"10.0.0.16/28": "Active"}
+
+
+def test_a_node_gives_nothing_that_it_needs_itself(cluster: Cluster) -> None:
+    cluster.add(pool("blue", ["10.0.0.0/27"], block_size=28))
+    del cluster.nodes["n2"]
+    rich = Agent("n1", wanted=20)
+    cluster.settle([rich])
+    cluster.add(node("n2"))
+
+    cluster.settle([rich, Agent("n2")])
+
+    assert len(blocks(cluster, "n1")) == 2
+    assert conditions(cluster, "blue")["Exhausted"][0] == "True"
+
+
 def test_the_next_pool_serves_when_the_older_one_is_exhausted(cluster: Cluster) -> None:
     cluster.add(pool("blue", ["10.0.0.0/26"]), pool("green", ["10.2.0.0/26"], created="2026-02-01T00:00:00Z"))
     agents = [Agent("n1"), Agent("n2")]
@@ -383,6 +414,29 @@ def test_a_restored_spec_of_a_node_that_is_gone_is_not_believed_either(
     cluster.carry_out(cluster.plan())
 
     assert blocks(cluster, "n1") == {"10.0.0.0/26": "Active"}
+
+
+def test_an_agent_with_another_history_of_the_same_revision_gets_a_newer_one(cluster: Cluster) -> None:
+    agent = Agent("n1", accepted=NodeNetworkSpec(revision=1, blocks=()))
+    cluster.carry_out(cluster.plan())
+    cluster.report(agent)
+    assert "not newer" in agent.refused
+
+    cluster.settle([agent])
+
+    assert blocks(cluster, "n1") == {"10.0.0.0/26": "Active"}
+    assert agent.active() == {"10.0.0.0/26"}
+
+
+def test_a_refusal_for_another_reason_is_not_answered_with_ever_newer_revisions(
+    cluster: Cluster, agents: list[Agent]
+) -> None:
+    agents[0].refused = "spec revision 9 takes away 1 of 1 blocks before they are drained"
+    item = cluster.node_networks["n1"]
+    status = agents[0].report(item.metadata.generation)
+    cluster.node_networks["n1"] = replace(item, status=replace(status, revision=item.spec.revision - 1))
+
+    assert not cluster.plan().node_writes
 
 
 def test_no_block_is_granted_while_grants_are_held(cluster: Cluster) -> None:
