@@ -74,8 +74,9 @@ class Loop:
             self._event.clear()
             self._beat()
             wait_s = self._turn()
-        self._resign()
+        # Nothing writes any more: the standby may begin while this process still tidies up.
         self.election.stop()
+        self._resign()
 
     def health(self) -> str:
         """ "" or why the process should be restarted."""
@@ -147,7 +148,7 @@ class Loop:
                 self._client,
                 self._settings,
                 gather,
-                self.election.leading,
+                self._may_write,
                 beat=self._beat,
                 count=self._metrics.count,
             )
@@ -156,6 +157,9 @@ class Loop:
             gather.start()
             log.info("leader", identity=self._settings.identity, term=self.election.term)
         return self._term[1], self._term[2]
+
+    def _may_write(self) -> bool:
+        return self.election.leading() and not self._stopping.is_set()
 
     def _resign(self) -> None:
         if self._term is None:

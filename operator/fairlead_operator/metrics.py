@@ -79,7 +79,8 @@ class Probe(ThreadingHTTPServer):
         health: Callable[[], str],
         readiness: Callable[[], str],
     ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        both = not address[0] and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if both or ":" in address[0] else socket.AF_INET
         self.metrics, self.health, self.readiness = metrics, health, readiness
         super().__init__(address, _Handler)
 

@@ -35,7 +35,7 @@ class Settings:
     namespace: str = "fairlead-system"
     lease_name: str = "fairlead-operator"
     metrics_port: int = 9964
-    metrics_address: str = "::"
+    metrics_address: str = ""  # every address of both families, or of IPv4 where there is no IPv6
     node_gone_grace_s: float = 600.0
     timing: Timing = Timing()
 
