@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class Settings:
 def read_settings(env: Mapping[str, str]) -> Settings:
     """Raises ValueError that names the variable that is no number."""
     return Settings(
-        identity=env.get("POD_NAME") or socket.gethostname(),
+        # One per process, not per pod: a container restarted in place must not take its predecessor's Lease
+        # for its own, as the last write of that one may still be on its way.
+        identity=f"{env.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}",
         namespace=env.get("POD_NAMESPACE") or "fairlead-system",
         metrics_port=int(_number(env, "FAIRLEAD_METRICS_PORT", 9964)),
         node_gone_grace_s=_number(env, "FAIRLEAD_NODE_GONE_GRACE_SECONDS", 600.0),

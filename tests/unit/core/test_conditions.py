@@ -1,4 +1,4 @@
-"""Conditions move their transition time with the status only; durations and lists read as people write them."""
+"""Conditions move their transition time with the status only; durations read as people write them."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_long_lists_are_cut_with_their_count() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("9s", 9), ("1m30s", 90), ("1h", 3600), ("0s", 0), ("", None), ("9", None), ("-1s", None), ("1.5s", None),
-     ("1s1m", None), ("9s ", None)],
+    [("9s", 9), ("1m30s", 90), ("1h", 3600), ("0s", 0), ("", None), ("9", None), ("-1s", None),
+     ("1.5s", None), ("1s1m", None), ("9s ", None)],
 )  # fmt: skip
 def test_durations_are_whole_seconds_or_nothing(text: str, seconds: int | None) -> None:
     assert parse_seconds(text) == seconds

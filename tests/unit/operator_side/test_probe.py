@@ -59,11 +59,18 @@ def test_a_variable_that_is_no_number_is_named() -> None:
 
 
 def test_the_pod_gives_identity_and_namespace() -> None:
-    settings = read_settings(
-        {"POD_NAME": "op-7", "POD_NAMESPACE": "net", "FAIRLEAD_NODE_GONE_GRACE_SECONDS": "60"}
-    )
+    env = {"POD_NAME": "op-7", "POD_NAMESPACE": "net", "FAIRLEAD_NODE_GONE_GRACE_SECONDS": "60"}
 
-    assert (settings.identity, settings.namespace, settings.node_gone_grace_s) == ("op-7", "net", 60)
+    settings = read_settings(env)
+
+    assert (settings.namespace, settings.node_gone_grace_s) == ("net", 60)
+    assert settings.identity.startswith("op-7_")
+
+
+def test_a_process_restarted_in_the_same_pod_is_another_candidate() -> None:
+    env = {"POD_NAME": "op-7"}
+
+    assert read_settings(env).identity != read_settings(env).identity
 
 
 def test_kopf_keeps_nothing_of_its_own_on_objects() -> None:
