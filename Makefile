@@ -25,7 +25,7 @@ lint: $(VENV)/stamp
 	$(BIN)/shellcheck $$(git ls-files "*.sh" .ci/run)
 
 unit: $(VENV)/stamp cni
-	$(BIN)/pytest -n 2 -m "not root and not sandbox and not slow" tests
+	$(BIN)/pytest -n 2 --durations=5 -m "not root and not sandbox and not slow" tests
 
 check: lint unit ## formatting, types, layers, tests without root; under a minute
 

@@ -4,6 +4,12 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# Every run tries the same examples: a red one is the change's fault. FAIRLEAD_EXPLORE looks for new ones.
+settings.register_profile("same", derandomize=True, print_blob=True)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile("explore" if os.environ.get("FAIRLEAD_EXPLORE") else "same")
 
 
 @pytest.hookimpl(wrapper=True)

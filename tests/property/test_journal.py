@@ -43,6 +43,7 @@ def replayed(content: bytes) -> Ledger:
 
 
 @pytest.mark.parametrize("tail", [b"", bytes(700)], ids=["end of file", "zero bytes behind"])
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_journal_cut_at_every_byte_has_all_that_was_answered_before_the_cut(seed: int, tail: bytes) -> None:
     content, answered, cuts = b"", {}, 0
