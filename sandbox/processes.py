@@ -54,9 +54,19 @@ def start(place: State, program: Program, init: int, cgroup: Path) -> int:
         return alive
     log = place.log(program.machine, program.name)
     launch = namespaces.Launch(program.argv, log, dict(program.env), (cgroup / "cgroup.procs",))
-    pid = namespaces.spawn(init, launch)
+    pid = stray(program, cgroup) or namespaces.spawn(init, launch)
     remember(place, program.machine, program.name, pid)
     return pid
+
+
+def stray(program: Program, cgroup: Path) -> int | None:
+    """The program, if it runs but an interrupted start did not come to note it; None otherwise."""
+    command_line = b"".join(word.encode() + b"\0" for word in program.argv)
+    for pid in (cgroup / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes() == command_line:
+                return int(pid)
+    return None
 
 
 def send(place: State, machine: str, name: str, number: signal.Signals) -> bool:
