@@ -2,6 +2,10 @@
 
 import sys
 
-from sandbox.cli import main
+try:
+    from sandbox.cli import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:
+    # Interrupted before there was anything to say.
+    sys.exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def ensure(place: State, plan: Topology) -> None:
     place.pki.mkdir(parents=True, exist_ok=True)
     if not (place.pki / "ca.crt").exists():
         _authority(place.pki)
-    if not (place.pki / "service-account.key").exists():
+    if not (place.pki / "service-account.pub").exists():
         _key(place.pki / "service-account.key")
         private = (place.pki / "service-account.key").read_text()
         write(place.pki / "service-account.pub", run(["openssl", "pkey", "-pubout"], stdin=private))
@@ -96,17 +97,10 @@ def _issue(folder: Path, identity: Identity) -> None:
     usage = "extendedKeyUsage=clientAuth,serverAuth\n"
     names = f"subjectAltName={','.join(identity.serves)}\n" if identity.serves else ""
     extensions.write_text("keyUsage=critical,digitalSignature\n" + usage + names)
-    sign = [
-        "openssl",
-        "x509",
-        "-req",
-        "-CA",
-        folder / "ca.crt",
-        "-CAkey",
-        folder / "ca.key",
-        "-CAcreateserial",
-    ]
-    certificate = run([*sign, "-days", DAYS, "-extfile", extensions], stdin=signing)
+    authority = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-days", DAYS]
+    # Numbers from openssl's own file would need it whole, also after a start that was interrupted.
+    number = ["-set_serial", f"0x{secrets.token_hex(15)}"]
+    certificate = run(["openssl", "x509", "-req", *authority, *number, "-extfile", extensions], stdin=signing)
     write(folder / f"{identity.file}.crt", certificate)
     extensions.unlink()
 
