@@ -19,6 +19,7 @@ from fairlead_core.conditions import Finding, few, settle, turned
 from fairlead_core.outcome import Rejected
 from fairlead_core.peers import Speaker
 from fairlead_core.pools import Pool
+from fairlead_core.sessions import lacks_password
 from fairlead_core.snapshot import PeerWrite
 
 ESTABLISHED = "Established"
@@ -29,7 +30,7 @@ class PeerCase:
     """All that is known of one peer. `nodes` should hold the session, `refused` maps a reason to nodes
     without it.
 
-    `sessions` is what nodes report of this peer, `without_secret` what they say of a missing password.
+    `sessions` is what nodes report of this peer.
     """
 
     item: BGPPeer
@@ -37,7 +38,6 @@ class PeerCase:
     nodes: tuple[str, ...] = ()
     refused: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sessions: Mapping[str, PeerStatus] | None = None
-    without_secret: tuple[tuple[str, str], ...] = ()
     pools: tuple[Pool, ...] = ()
 
 
@@ -63,16 +63,6 @@ def reports(items: Iterable[NodeNetwork]) -> dict[str, dict[str, PeerStatus]]:
         for peer in item.status.bgp.peers if item.status.bgp else ():
             found.setdefault(peer.name, {})[item.metadata.name] = peer
     return found
-
-
-def secret_complaints(items: Iterable[NodeNetwork]) -> dict[str, str]:
-    """Nodes whose agent misses a password, with its message."""
-    return {
-        item.metadata.name: condition.message
-        for item in items
-        for condition in item.status.conditions
-        if condition.type == "MissingSecret" and condition.status == "True"
-    }
 
 
 def _findings(case: PeerCase) -> Iterable[Finding]:
@@ -120,11 +110,12 @@ def _conflicts(case: PeerCase, peer: Speaker) -> Iterable[Finding]:
 
 
 def _missing_secret(case: PeerCase) -> Iterable[Finding]:
-    if case.without_secret:
-        nodes = sorted(case.without_secret)
-        told = (
-            f"peer {case.item.metadata.name}: no password on {few(node for node, _ in nodes)}: {nodes[0][1]}"
-        )
+    # By session, not by the node's condition MissingSecret: that one speaks of all its peers.
+    reported = case.sessions or {}
+    nodes = sorted(node for node in case.nodes if node in reported and lacks_password(reported[node]))
+    if nodes:
+        why = reported[nodes[0]].last_error
+        told = f"peer {case.item.metadata.name}: no password on {few(nodes)}: {why}"
         yield Finding("MissingSecret", "True", "MissingSecret", told)
 
 

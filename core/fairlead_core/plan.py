@@ -32,7 +32,7 @@ from fairlead_core.grants import (
     settle_states,
 )
 from fairlead_core.holdings import Holding, Slice, mark_conflicts, orphan_claims, read_holding, refuses
-from fairlead_core.peer_verdicts import PeerCase, judge_peer, reports, secret_complaints
+from fairlead_core.peer_verdicts import PeerCase, judge_peer, reports
 from fairlead_core.peers import PeerBook, Selection, choose, read_peers
 from fairlead_core.pools import PoolBook, read_pools
 from fairlead_core.reclaim import reclaim
@@ -274,20 +274,18 @@ def _judge_pools(
 def _judge_peers(
     snapshot: ClusterSnapshot, sheet: Worksheet, selection: Selection, now: datetime
 ) -> tuple[PeerWrite, ...]:
-    sessions, complaints = reports(snapshot.node_networks), secret_complaints(snapshot.node_networks)
+    sessions = reports(snapshot.node_networks)
     granting = tuple(pool for pool in sheet.pools.usable.values() if pool.grants)
     writes = []
     for item in sorted(snapshot.peers, key=lambda item: item.metadata.name):
         name = item.metadata.name
         nodes = tuple(selection.nodes.get(name, ()))
-        secret = item.spec.auth_secret_ref
         case = PeerCase(
             item=item,
             peer=sheet.peers.usable.get(name) or sheet.peers.rejected[name],
             nodes=nodes,
             refused=tuple((why, tuple(where)) for why, where in selection.refused.get(name, {}).items()),
             sessions=sessions.get(name),
-            without_secret=tuple((node, complaints[node]) for node in nodes if secret and node in complaints),
             pools=granting,
         )
         write = judge_peer(case, now)

@@ -50,6 +50,11 @@ def sessions(
     return tuple(statuses)
 
 
+def lacks_password(status: api.PeerStatus) -> bool:
+    """Whether this session was left out because its node has no usable password for it."""
+    return status.session in ("MissingSecret", "BadSecret")
+
+
 def unknown(peers: Iterable[api.Peer], cause: str) -> tuple[api.PeerStatus, ...]:
     """The statuses while BIRD cannot be asked."""
     return tuple(api.PeerStatus(peer.name, last_error=cause) for peer in peers)

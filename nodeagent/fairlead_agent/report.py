@@ -26,6 +26,7 @@ from fairlead_core.api import (
 )
 from fairlead_core.conditions import Finding, settle
 from fairlead_core.outcome import Rejected
+from fairlead_core.sessions import lacks_password
 
 MIN_INTERVAL_S = 0.1
 RETRY_S = 2.0
@@ -47,9 +48,12 @@ class Observed:
 
 
 def findings(seen: Observed) -> list[Finding]:
-    """The conditions of a NodeNetwork: Ready always, Stalled only while a spec is refused."""
+    """The conditions of a NodeNetwork: Ready always, the others only while they hold.
+
+    Stalled: a spec is refused. MissingSecret: sessions are left out for want of a usable password.
+    """
     stalled = [Finding("Stalled", "True", seen.refusal.reason, seen.refusal.message)] if seen.refusal else []
-    return [_ready(seen), *stalled]
+    return [_ready(seen), *stalled, *_missing_secret(seen.peers)]
 
 
 def compose(seen: Observed, before: tuple[Condition, ...], now: datetime) -> NodeNetworkStatus:
@@ -152,6 +156,14 @@ def _ready(seen: Observed) -> Finding:
     return Finding(
         "Ready", "True", "Realised", f"revision {seen.spec.revision} with {blocks} blocks is realised"
     )
+
+
+def _missing_secret(peers: tuple[PeerStatus, ...]) -> list[Finding]:
+    lacking = [peer for peer in peers if lacks_password(peer)]
+    if not lacking:
+        return []
+    causes = "; ".join(peer.last_error or f"peer {peer.name}" for peer in lacking)
+    return [Finding("MissingSecret", "True", lacking[0].session, causes)]
 
 
 def _headline(status: NodeNetworkStatus) -> object:

@@ -22,7 +22,7 @@ class Secrets:
 
     def __call__(self, ref: api.SecretRef) -> str | None:
         if self.held is None:
-            raise PortError(f"secret {ref.name}: the API server does not answer")
+            raise PortError("the API server does not answer")
         return self.held.get(f"{ref.name}/{ref.key}")
 
 
@@ -135,7 +135,7 @@ def test_a_secret_nobody_can_read_does_not_stop_the_other_peers_of_a_new_node() 
 
     assert sessions(bgp) == {"open": "Established", "secured": "MissingSecret"}
     causes = {status.name: status.last_error for status in bgp.peers()}
-    assert causes["secured"] == "peer secured: secret bgp: the API server does not answer"
+    assert causes["secured"] == ("peer secured: key 'tor' of secret 'bgp': the API server does not answer")
 
 
 def test_a_spec_that_cannot_be_rendered_keeps_what_bird_runs() -> None:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec.structs
+
 import fairlead_agent
 from fairlead_agent.ports import PortError
 from fairlead_agent.report import Observed, Reporter, compose, urgent
-from fairlead_core.api import Condition, HeldBlock, NodeNetworkStatus, PeerStatus, PoolUsage
+from fairlead_core.api import Condition, HeldBlock, NodeNetworkStatus, PeerStatus, PoolUsage, SecretRef
 from fairlead_core.outcome import Rejected
+from tests.fakes.cluster import Agent, Cluster, node, peer
 from tests.fakes.ipam import pool, spec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,6 +53,53 @@ def test_a_failing_target_is_named() -> None:
     got = conditions(replace(SEEN, failures={"routes": "route 10.0.0.1/32 put: no", "bgp": "BIRD is away"}))
 
     assert got["Ready"] == ("False", "TargetFailed", "bgp: BIRD is away; routes: route 10.0.0.1/32 put: no")
+
+
+def test_a_missing_or_bad_password_is_a_condition_of_its_own_while_it_lasts() -> None:
+    gone = PeerStatus(
+        "tor", "MissingSecret", last_error="peer tor: key 'md5' of secret 'bgp' is missing or empty"
+    )
+    bad = PeerStatus(
+        "leaf", "BadSecret", last_error="peer leaf: key 'b' of secret 'bgp': want 1-80 characters"
+    )
+
+    got = conditions(replace(SEEN, peers=(PeerStatus("spine", "Active", last_error="refused"), gone, bad)))
+
+    assert got["MissingSecret"] == ("True", "MissingSecret", f"{gone.last_error}; {bad.last_error}")
+    assert got["Ready"][0] == "True"
+    assert conditions(replace(SEEN, peers=(bad,)))["MissingSecret"][1] == "BadSecret"
+    assert "MissingSecret" not in conditions(SEEN)
+
+
+def test_the_operator_tells_of_a_peer_what_the_agent_reports() -> None:
+    """The agent's status of a node goes through the operator's plan as it is."""
+    cluster = Cluster().add(
+        node("n1"),
+        peer("tor", "192.0.2.1", auth_secret_ref=SecretRef("bgp", "gone")),
+        peer("leaf", "192.0.2.2", auth_secret_ref=SecretRef("bgp", "there")),
+        peer("open", "192.0.2.3"),
+    )
+    cluster.settle([Agent("n1")])
+    told = "peer tor: key 'gone' of secret 'bgp' is missing or empty"
+    reported = (
+        PeerStatus("tor", "MissingSecret", last_error=told),
+        PeerStatus("leaf", "Established"),
+        PeerStatus("open", "Established"),
+    )
+
+    def hear(peers: tuple[PeerStatus, ...]) -> dict[str, set[str]]:
+        item = cluster.node_networks["n1"]
+        news = compose(replace(SEEN, spec=item.spec, peers=peers), item.status.conditions, NOW)
+        cluster.node_networks["n1"] = msgspec.structs.replace(item, status=news)
+        cluster.carry_out(cluster.plan())
+        return {name: {one.type for one in item.status.conditions} for name, item in cluster.peers.items()}
+
+    types = hear(reported)
+    conditions = {one.type: one.message for one in cluster.peers["tor"].status.conditions}
+
+    assert types == {"tor": {"Ready", "MissingSecret"}, "leaf": {"Ready"}, "open": {"Ready"}}
+    assert conditions["MissingSecret"] == f"peer tor: no password on n1: {told}"
+    assert hear((PeerStatus("tor", "Established"), *reported[1:]))["tor"] == {"Ready"}
 
 
 def test_a_node_without_spec_or_socket_is_not_ready() -> None:

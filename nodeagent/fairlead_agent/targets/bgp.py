@@ -87,15 +87,16 @@ class Bgp:
                 password = known.get(secret_key(peer.auth_secret_ref))
                 self._keep(peer.auth_secret_ref, password)
                 if password is None:
-                    unreadable[peer.name] = self._left_out_for(peer, error)
+                    unreadable[peer.name] = self._left_out_for(peer, peer.auth_secret_ref, error)
         return unreadable
 
     def _keep(self, ref: api.SecretRef, password: str | None) -> None:
         if password:
             self._passwords[secret_key(ref)] = password
 
-    def _left_out_for(self, peer: api.Peer, error: PortError) -> Rejected:
+    def _left_out_for(self, peer: api.Peer, ref: api.SecretRef, error: PortError) -> Rejected:
         running = {found.name for found in self._port.seen().protocols}
         if protocol_name(peer.name) in running:
             raise PortError(f"peer {peer.name}: {error}; BIRD keeps the session as it is") from error
-        return Rejected("MissingSecret", f"peer {peer.name}: {error}")
+        where = f"peer {peer.name}: key {ref.key!r} of secret {ref.name!r}"
+        return Rejected("MissingSecret", f"{where}: {error}")

@@ -112,10 +112,8 @@ def test_a_missing_password_is_told_by_the_peer(cluster: Cluster) -> None:
     cluster.add(peer("tor", auth_secret_ref=SecretRef("bgp", "tor")))
     cluster.settle([Agent("n1"), Agent("n2")])
     item = cluster.node_networks["n2"]
-    missing = Condition(
-        "MissingSecret", "True", "NotFound", "secret bgp has no key tor", "2026-01-01T00:00:00Z"
-    )
-    cluster.node_networks["n2"] = replace(item, status=replace(item.status, conditions=(missing,)))
+    missing = PeerStatus("tor", "MissingSecret", last_error="secret bgp has no key tor")
+    cluster.node_networks["n2"] = replace(item, status=replace(item.status, bgp=NodeBGPStatus((missing,))))
 
     cluster.carry_out(cluster.plan())
 
