@@ -65,13 +65,16 @@ def test_down_leaves_nothing_of_a_cluster_that_ran_pods(other: Cluster) -> None:
     wait_until("nothing is left", lambda: not left_over(before), timeout_s=10)
 
 
-def test_a_start_that_was_interrupted_blocks_neither_the_next_start_nor_down(other: Cluster) -> None:
+@pytest.mark.parametrize("after_s", [0.7, 1.5])
+def test_a_start_that_was_interrupted_blocks_neither_the_next_start_nor_down(
+    other: Cluster, after_s: float
+) -> None:
     before = traces()
 
     starting = subprocess.Popen(
         [*other.command, "up", "--nodes", "1", "--bare"], cwd=ROOT, start_new_session=True
     )
-    time.sleep(1.5)
+    time.sleep(after_s)
     os.killpg(starting.pid, signal.SIGINT)
     starting.wait(timeout=60)
     other.sandbox("up", "--bare", timeout_s=UP_TIMEOUT_S)
