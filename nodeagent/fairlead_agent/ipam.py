@@ -49,7 +49,7 @@ def steady_clock() -> Callable[[], float]:
 
 
 class NodeIPAM:
-    """Thread-safe. What take() and release() answer is on disk before they return; both raise PortError."""
+    """Thread-safe. A take is on disk before it is answered, a release is written; both raise PortError."""
 
     def __init__(self, journal: JournalFile, ledger: Ledger, clock: Callable[[], float]) -> None:
         self.damaged_lines: tuple[int, ...] = ()  # lines of the journal that could not be read at start

@@ -53,6 +53,21 @@ def test_what_was_appended_is_loaded_again_in_order(tmp_path: Path) -> None:
     assert opened(tmp_path / "j")[1] == (record(1), record(2), record(3))
 
 
+def test_a_take_waits_for_the_disk_and_a_release_does_not(tmp_path: Path) -> None:
+    synced: list[int] = []
+    journal = JournalFile(tmp_path / "j", synced.append)
+    journal.load()
+
+    journal.append([record(1)])
+    assert synced == []
+
+    lease = Lease(
+        owner("c1"), (ip_address("10.0.0.2"),), "fl1", "02:00:00:00:00:01", "02:00:00:00:00:02", 1.0
+    )
+    journal.append([Hold(lease, (Slot(ip_address("10.0.0.2"), "10.0.0.0/16", "blue"),))])
+    assert len(synced) == 1
+
+
 def test_the_file_is_for_its_owner_only_even_when_it_was_not(tmp_path: Path) -> None:
     (tmp_path / "j").touch(mode=0o644)
 

@@ -1,4 +1,4 @@
-"""The address journal on disk: nothing is answered that is not in it.
+"""The address journal on disk: no address is answered that is not in it.
 
     records ... | zero bytes, at least HEADROOM_BYTES, up to a multiple of FILL_BYTES
 
@@ -8,7 +8,7 @@ any more, but pods can still go away.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition
@@ -25,10 +25,11 @@ DAMAGED_SUFFIX: Final = ".damaged"
 class JournalFile:
     """An append-only file, safe for many threads; one fdatasync serves all that wait (group commit)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sync: Callable[[int], None] = os.fdatasync) -> None:
         self.path = path
+        self._sync = sync
         self._fd = -1
-        self._end = 0  # everything before it is on disk
+        self._end = 0  # everything before it is written, and takes are on disk
         self._filled = 0  # length of the file, zero bytes from _end on
         self._torn = False  # a failed write may have left bytes behind _end
         self._renamed = False  # the file's name may not be on disk yet
@@ -59,7 +60,11 @@ class JournalFile:
         return replay
 
     def append(self, records: Sequence[Record]) -> None:
-        """Returns when the records are on disk. Raises PortError, and then none of them will be replayed."""
+        """Returns when takes are on disk and releases are written. Raises PortError: none will be replayed.
+
+        A release does not wait for the disk: a power cut that undoes it has ended its pod as well, and a
+        lease without a link is given back at the next start. The sync of a later take covers it.
+        """
         takes = any(isinstance(record, Hold) for record in records)
         batch = _Batch(b"".join(encode(record) for record in records), takes)
         with self._changed:
@@ -86,9 +91,11 @@ class JournalFile:
             raise self._failure("compact", error) from error
 
     def close(self) -> None:
-        """Gives the file back; everything appended is on disk already."""
-        with self._changed, suppress(OSError):
+        """Gives the file back with everything in it on disk."""
+        with self._changed:
             if self._fd >= 0:
+                with suppress(OSError):
+                    self._sync(self._fd)
                 os.close(self._fd)
             self._fd = -1
 
@@ -112,7 +119,8 @@ class JournalFile:
             batches, self._waiting = self._waiting, []
         full = self._make_room(HEADROOM_BYTES + sum(len(batch.content) for batch in batches))
         writing = [batch for batch in batches if full is None or not batch.takes]
-        error = self._commit(b"".join(batch.content for batch in writing)) if writing else None
+        content, durable = b"".join(batch.content for batch in writing), any(batch.takes for batch in writing)
+        error = self._commit(content, durable) if writing else None
         with self._changed:
             for batch in batches:
                 batch.done, batch.error = True, error if batch in writing else full
@@ -129,12 +137,13 @@ class JournalFile:
             return error
         return None
 
-    def _commit(self, content: bytes) -> OSError | None:
+    def _commit(self, content: bytes, durable: bool) -> OSError | None:
         try:
             self._fill(self._end + len(content))
             self._torn = True
             _write(self._fd, content, self._end)
-            os.fdatasync(self._fd)
+            if durable:
+                self._sync(self._fd)
         except OSError as error:
             with suppress(OSError):
                 self._mend()
