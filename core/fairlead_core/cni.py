@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from fairlead_core.lease import CLUSTER_NETWORK
+
 Address = IPv4Address | IPv6Address
 
 VERSIONS: Final = ("0.4.0", "1.0.0", "1.1.0")
@@ -92,7 +94,7 @@ class PrevResult(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One understood call. Fields that the verb does not use are empty."""
+    """One understood call. Fields that the verb does not use are empty; `network` is always there."""
 
     verb: str
     version: str
@@ -102,6 +104,7 @@ class Call:
     prev: PrevResult | None = None
     valid: frozenset[AttachmentKey] = frozenset()
     dns: Mapping[str, object] = field(default_factory=dict)
+    network: str = CLUSTER_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ def parse_call(env: Mapping[str, str], stdin: bytes) -> Call | Failure:
         prev=conf.prev_result,
         valid=frozenset(AttachmentKey(a.container_id, a.ifname) for a in conf.attachments or ()),
         dns=conf.dns,
+        network=conf.name or CLUSTER_NETWORK,
     )
 
 

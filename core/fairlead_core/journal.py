@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from fairlead_core.lease import Address, Lease, Owner
+from fairlead_core.lease import CLUSTER_NETWORK, Address, Lease, Owner
 
 PADDING: Final = b"\0"
 _CRC_CHARS: Final = 9
@@ -74,7 +74,8 @@ class Replay:
     damaged: tuple[int, ...]
 
 
-class _HoldLine(msgspec.Struct, frozen=True, tag="hold"):
+# The cluster's own network is left out: records of before networks were kept are all of it.
+class _HoldLine(msgspec.Struct, frozen=True, tag="hold", omit_defaults=True):
     container: str
     ifname: str
     slots: tuple[tuple[str, str, str], ...]
@@ -85,6 +86,7 @@ class _HoldLine(msgspec.Struct, frozen=True, tag="hold"):
     host_ifname: str
     host_mac: str
     pod_mac: str
+    network: str = CLUSTER_NETWORK
 
 
 class _FreeLine(msgspec.Struct, frozen=True, tag="free"):
@@ -153,6 +155,7 @@ def _to_line(record: Record) -> _HoldLine | _FreeLine | _RestLine:
         host_ifname=lease.host_ifname,
         host_mac=lease.host_mac,
         pod_mac=lease.pod_mac,
+        network=owner.network,
     )
 
 
@@ -167,7 +170,7 @@ def _from_line(line: _HoldLine | _FreeLine | _RestLine) -> Record:
 
 def _lease(line: _HoldLine, slots: Sequence[Slot]) -> Lease:
     return Lease(
-        owner=Owner(line.namespace, line.pod, line.uid, line.container, line.ifname),
+        owner=Owner(line.namespace, line.pod, line.uid, line.container, line.ifname, line.network),
         addresses=tuple(slot.address for slot in slots),
         host_ifname=line.host_ifname,
         host_mac=line.host_mac,

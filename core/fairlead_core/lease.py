@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
+CLUSTER_NETWORK: Final = (
+    "fairlead"  # the name in the configuration that the agent writes for kubelet's runtime
+)
 Key: TypeAlias = tuple[str, str]  # (container id, interface name): what CNI calls an attachment
 
 
@@ -13,6 +16,7 @@ class Owner:
     """One interface of one sandbox. Identity is (container_id, ifname), compared exactly, never a pod's name.
 
     namespace, pod_name and pod_uid are "" when the caller is not a kubelet (cnitool, podman).
+    `network` is the name of the configuration that it came with: a GC speaks for one network only.
     """
 
     namespace: str
@@ -20,6 +24,7 @@ class Owner:
     pod_uid: str
     container_id: str
     ifname: str
+    network: str = CLUSTER_NETWORK
 
     @property
     def key(self) -> Key:

@@ -6,8 +6,7 @@ import msgspec
 
 from fairlead_agent.settings import Settings
 from fairlead_core.cni import NEWEST
-
-NETWORK_NAME = "fairlead"
+from fairlead_core.lease import CLUSTER_NETWORK
 
 
 def conflist(settings: Settings) -> bytes:
@@ -18,5 +17,5 @@ def conflist(settings: Settings) -> bytes:
         plugin["socketPath"] = str(settings.socket_path)
     if settings.spool_dir != defaults.spool_dir:
         plugin["spoolDir"] = str(settings.spool_dir)
-    document = {"cniVersion": NEWEST, "name": NETWORK_NAME, "plugins": [plugin]}
+    document = {"cniVersion": NEWEST, "name": CLUSTER_NETWORK, "plugins": [plugin]}
     return msgspec.json.format(msgspec.json.encode(document)) + b"\n"

@@ -4,7 +4,7 @@ ADD     take addresses (journalled) -> wire the pod -> result       fails, or no
                                                                     answer: unwired, given back
 DEL     unwire -> give back                                         nothing there: success
 CHECK   lease, kernel and prevResult say the same
-GC      end everything of ours that the caller does not list
+GC      end everything of the caller's network that it does not list
 STATUS  could an ADD succeed?
 An attachment's calls run one after the other; those of different attachments run at once.
 """
@@ -21,7 +21,7 @@ from fairlead_agent.node import NodeState
 from fairlead_agent.ports import PortError
 from fairlead_agent.ports.kernel import KernelRoute, Link, PodView, Wiring
 from fairlead_agent.ports.netlink import InterfaceExistsError
-from fairlead_agent.wiring import ALIAS_PREFIX, attachment, wiring
+from fairlead_agent.wiring import ALIAS_PREFIX, attachment, owner_of, wiring
 from fairlead_core import cni
 from fairlead_core.cni import AttachmentKey, Call, Code, Failure
 from fairlead_core.lease import Lease, Owner
@@ -141,7 +141,7 @@ class Verbs:
     def _take(self, call: Call) -> Lease | Failure:
         names = cni.veth_names(call.key)
         pod, key = call.pod, call.key
-        owner = Owner(pod.namespace, pod.name, pod.uid, key.container_id, key.ifname)
+        owner = Owner(pod.namespace, pod.name, pod.uid, key.container_id, key.ifname, call.network)
         deadline_s = time.monotonic() + self._block_wait_s
         while True:
             version = self._node.version
@@ -199,7 +199,8 @@ class Verbs:
         return Failure(Code.CHECK_FAILED, f"{_subject(call)}: {'; '.join(faults)}") if faults else b""
 
     def _gc(self, call: Call) -> bytes | Failure:
-        keys = [AttachmentKey(*lease.owner.key) for lease in self._ipam.leases()]
+        owners = [lease.owner for lease in self._ipam.leases()]
+        keys = [AttachmentKey(*owner.key) for owner in owners if owner.network == call.network]
         failures: list[str] = []
         for key in keys:
             if key not in call.valid:
@@ -217,7 +218,8 @@ class Verbs:
 
     def _end_orphans(self, call: Call) -> list[str]:
         """Links of ours that nobody holds a lease for: an agent was killed between two steps."""
-        orphans = {link.name for link in self._kernel.links() if link.alias.startswith(ALIAS_PREFIX)}
+        ours = [link for link in self._kernel.links() if link.alias.startswith(ALIAS_PREFIX)]
+        orphans = {link.name for link in ours if owner_of(link.alias).network == call.network}
         # After the links, so that an ADD that is under way has its lease in here.
         held = {lease.host_ifname for lease in self._ipam.leases()}
         valid = {cni.veth_names(key).host_ifname for key in call.valid}

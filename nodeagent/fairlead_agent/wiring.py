@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairlead_agent.ports.kernel import Wiring
 from fairlead_agent.ports.netlink import GATEWAYS
 from fairlead_core.cni import Attachment
-from fairlead_core.lease import Lease, Owner
+from fairlead_core.lease import CLUSTER_NETWORK, Lease, Owner
 
 ALIAS_PREFIX = "fairlead:"  # part of the fence: a link that lacks it is not ours, whatever its name
 
@@ -26,18 +26,21 @@ def wiring(lease: Lease, mtu_bytes: int) -> Wiring:
 def alias(owner: Owner) -> str:
     """Whose link it is, for people at the node and for an agent that lost its journal.
 
-    The kernel takes 255 bytes; what is cut off is the end of a very long pod name.
+    The kernel takes 255 bytes; what is cut off is the end of a very long pod name. The network is named
+    behind the interface unless it is the cluster's: "eth0/podman".
     """
+    network = f"/{owner.network}" if owner.network != CLUSTER_NETWORK else ""
     pod = f" {owner.namespace}/{owner.pod_name}" if owner.pod_name else ""
-    return f"{ALIAS_PREFIX}{owner.container_id} {owner.ifname}{pod}"[:255]
+    return f"{ALIAS_PREFIX}{owner.container_id} {owner.ifname}{network}{pod}"[:255]
 
 
 def owner_of(alias: str) -> Owner:
     """The inverse of `alias`, without the UID. An alias of another form gives an owner that nobody is."""
     container_id, _, rest = alias.removeprefix(ALIAS_PREFIX).partition(" ")
-    ifname, _, pod = rest.partition(" ")
+    interface, _, pod = rest.partition(" ")
+    ifname, _, network = interface.partition("/")
     namespace, _, name = pod.partition("/")
-    return Owner(namespace, name, "", container_id, ifname)
+    return Owner(namespace, name, "", container_id, ifname, network or CLUSTER_NETWORK)
 
 
 def attachment(lease: Lease, netns: str, mtu_bytes: int) -> Attachment:

@@ -39,6 +39,7 @@ def test_pods_whose_journal_is_lost_keep_their_addresses_and_nobody_else_gets_th
     kept = [
         attach(before, kernel, owner("a")),
         attach(before, kernel, Owner("", "", "", "tool", "eth7")),
+        attach(before, kernel, Owner("", "", "", "box", "eth0", "podman")),
         attach(before, kernel, Owner("n" * 63, "p" * 253, "", "c" * 64, "net1")),
     ]
 
@@ -46,12 +47,12 @@ def test_pods_whose_journal_is_lost_keep_their_addresses_and_nobody_else_gets_th
     adopted, refused = adopt_survivors(kernel, after)
 
     assert refused == []
-    assert {(one.owner.key, one.addresses, one.host_ifname, one.pod_mac) for one in adopted} == {
-        (one.owner.key, one.addresses, one.host_ifname, one.pod_mac) for one in kept
+    assert {(one.owner.key, one.owner.network, one.addresses, one.pod_mac) for one in adopted} == {
+        (one.owner.key, one.owner.network, one.addresses, one.pod_mac) for one in kept
     }
     fresh = after.take(owner("b"), "fl0", "", "")
-    assert addresses(fresh) == ["10.0.0.3", "fd00::4"]
-    assert len(node(tmp_path / "empty").leases()) == 4
+    assert addresses(fresh) == ["10.0.0.4", "fd00::5"]
+    assert len(node(tmp_path / "empty").leases()) == 5
 
 
 def test_with_a_whole_journal_nothing_is_adopted(tmp_path: Path) -> None:

@@ -204,6 +204,21 @@ def test_gc_keeps_the_listed_and_goes_on_after_an_error(bench: Bench) -> None:
     assert sorted(lease.owner.container_id for lease in bench.ipam.leases()) == ["kept", "stuck"]
 
 
+def test_gc_ends_attachments_of_its_own_network_only(bench: Bench) -> None:
+    """Two runtimes on one node, each with its own list: containerd and podman."""
+    bench.call("ADD", "pod")
+    bench.call("ADD", "tool", network="podman")
+    bench.kernel.node_links["fl0000000001a"] = link("fl0000000001a", alias="fairlead:gone eth0/podman")
+
+    assert bench.call("GC") == b""
+    assert [lease.owner.container_id for lease in bench.ipam.leases()] == ["tool"]
+    assert bench.kernel.node_links["fl0000000001a"].up
+
+    assert bench.call("GC", network="podman") == b""
+    assert bench.held() == []
+    assert not bench.kernel.node_links["fl0000000001a"].up
+
+
 def test_gc_ends_links_of_ours_without_a_lease_and_no_others(bench: Bench) -> None:
     bench.kernel.node_links = {
         "fl0000000001a": link("fl0000000001a", alias="fairlead:shop/lost c0"),

@@ -387,6 +387,19 @@ def test_a_gc_with_an_empty_list_ends_everything_and_may_be_repeated(small: Real
         assert small.traces() == before
 
 
+def test_a_gc_leaves_the_attachments_of_other_networks_alone(small: RealAgent) -> None:
+    with pod_namespace() as ours, pod_namespace() as podmans:
+        small.add(ours)
+        result = small.add(podmans, name="podman")
+
+        assert small.call("GC", {}).status == 0
+        assert code(small, "CHECK", ours.env(), prevResult=result) == 3
+        assert small.call("CHECK", podmans.env(), name="podman", prevResult=result).status == 0
+
+        assert small.call("GC", {}, name="podman").status == 0
+        assert code(small, "CHECK", podmans.env(), name="podman", prevResult=result) == 3
+
+
 def test_a_gc_distinguishes_the_interfaces_of_one_container(small: RealAgent, pod: Pod) -> None:
     result = small.add(pod, "eth0")
     with pod_namespace() as elsewhere:

@@ -54,6 +54,7 @@ def test_an_add_says_which_attachment_of_which_pod() -> None:
 
     assert got.key == AttachmentKey("c1", "eth0")
     assert got.pod == PodRef("shop", "web-0", "u-1")
+    assert got.network == "n"
 
 
 @pytest.mark.parametrize(

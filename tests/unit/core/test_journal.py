@@ -1,5 +1,6 @@
 """Lines of the address journal."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -34,6 +35,15 @@ def test_a_line_can_be_read_by_a_person() -> None:
         b'{"type":"free","container":"c1","ifname":"eth0",'
         b'"slots":[["10.0.0.5","10.0.0.0/26","blue"],["fd00::5","fd00::/122","red"]],"at":99.25}\n'
     )
+
+
+def test_the_network_is_kept_and_a_record_without_one_is_of_the_clusters() -> None:
+    podman = Hold(replace(LEASE, owner=replace(LEASE.owner, network="podman")), (SLOT4, SLOT6))
+
+    assert decode(encode(podman)).records == (podman,)
+    assert b"podman" in encode(podman)
+    assert b"network" not in encode(RECORDS[0])  # as the journals before networks were kept have it
+    assert LEASE.owner.network == "fairlead"
 
 
 def test_a_torn_last_line_is_no_record_and_no_damage() -> None:
