@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cni.plugin import Outcome, Plugin
+from tests.netns.node import until
 
 ROOT = Path(__file__).parents[2]
 MTU_BYTES = 1450
@@ -28,6 +29,11 @@ def run(*command: str, check: bool = True) -> str:
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stderr or done.stdout}")
     return done.stdout
+
+
+def stopped(task: Path) -> bool:
+    """Whether a thread, given by its folder in /proc, is stopped."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def in_netns(netns: str, *command: str, check: bool = True) -> str:
@@ -115,7 +121,11 @@ class RealAgent:
         return self.processes[-1]
 
     def signal(self, number: int) -> None:
+        """Sends it; SIGSTOP also waits until every thread stands still, which the kernel does not."""
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            tasks = Path(f"/proc/{self.process.pid}/task")
+            until("all threads of the agent stand still", lambda: all(map(stopped, tasks.iterdir())))
 
     def kill(self) -> None:
         """kill -9, as a crash would."""
