@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.sandbox.cluster import current
 from tests.unit.crds.schemas import KINDS, definition
 
 pytestmark = pytest.mark.sandbox  # needs helm, which the sandbox builds
@@ -19,7 +20,7 @@ KUBERNETES = "1.36.3"
 
 
 def helm(*args: str) -> subprocess.CompletedProcess[str]:
-    program = ROOT / ".sandbox/bin/helm"
+    program = current().state / "bin/helm"
     return subprocess.run([str(program), *args], capture_output=True, text=True, timeout=60, check=False)
 
 
