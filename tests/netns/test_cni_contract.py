@@ -23,7 +23,6 @@ from fairlead_core.cni_wire import Request, encode_request
 from tests.cni.plugin import VERSIONS, build
 from tests.netns.real_agent import (
     MTU_BYTES,
-    ROOT,
     Pod,
     RealAgent,
     in_netns,
@@ -73,6 +72,20 @@ def addresses(result: dict[str, Any]) -> list[str]:
 
 def host_link(result: dict[str, Any]) -> str:
     return str(next(link["name"] for link in result["interfaces"] if not link.get("sandbox")))
+
+
+def default_devices(pod: Pod) -> list[list[str]]:
+    """Of IPv4 and IPv6: the devices of the default routes, the one in use first."""
+    return [
+        [
+            route["dev"]
+            for route in sorted(
+                json.loads(pod.ip("-j", family, "route", "show", "default")),
+                key=lambda route: int(route.get("metric", 0)),
+            )
+        ]
+        for family in ("-4", "-6")
+    ]
 
 
 def code(agent: RealAgent, verb: str, env: dict[str, str], **conf: object) -> int:
@@ -161,17 +174,50 @@ def test_an_interface_of_that_name_is_an_error_and_stays_as_it_is(agent: RealAge
     assert code(agent, "CHECK", pod.env(), prevResult={"interfaces": [], "ips": []}) == 3
 
 
-@pytest.mark.xfail(reason="two default routes of one metric cannot stand in one namespace")
 def test_a_pod_may_have_two_interfaces_of_ours_and_lose_one(agent: RealAgent, pod: Pod) -> None:
     first, second = agent.add(pod, "eth0"), agent.add(pod, "net1")
 
-    agent.delete(pod, "net1")
-
     assert set(addresses(first)).isdisjoint(addresses(second))
+    assert agent.call("CHECK", pod.env("eth0"), prevResult=first).status == 0
+    assert agent.call("CHECK", pod.env("net1"), prevResult=second).status == 0
+    assert default_devices(pod) == [["eth0", "net1"]] * 2
+    agent.delete(pod, "net1")
     assert pod.links() >= {"lo", "eth0"}
     assert "net1" not in pod.links()
     assert agent.call("CHECK", pod.env("eth0"), prevResult=first).status == 0
     agent.delete(pod, "eth0")
+
+
+def test_the_interface_that_stays_takes_over_the_way_out(agent: RealAgent, pod: Pod) -> None:
+    agent.add(pod, "eth0")
+    second = agent.add(pod, "net1")
+
+    agent.delete(pod, "eth0")
+
+    assert default_devices(pod) == [["net1"]] * 2
+    assert agent.call("CHECK", pod.env("net1"), prevResult=second).status == 0
+    again = agent.add(pod, "eth0")
+    assert default_devices(pod) == [["eth0", "net1"]] * 2
+    assert agent.call("CHECK", pod.env("eth0"), prevResult=again).status == 0
+    agent.delete(pod, "net1")
+    agent.delete(pod, "eth0")
+
+
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_a_default_route_of_somebody_else_stays_the_first_one(
+    agent: RealAgent, pod: Pod, family: str
+) -> None:
+    pod.ip("link", "add", "other", "type", "veth", "peer", "name", "far")
+    pod.ip("link", "set", "far", "up")
+    pod.ip("link", "set", "other", "up")
+    pod.ip(family, "route", "add", "default", "dev", "other")
+
+    result = agent.add(pod)
+
+    devices = default_devices(pod)
+    assert devices == ([["other", "eth0"], ["eth0"]] if family == "-4" else [["eth0"], ["other", "eth0"]])
+    assert agent.call("CHECK", pod.env(), prevResult=result).status == 0
+    agent.delete(pod)
 
 
 def test_a_failed_add_leaves_nothing(small: RealAgent) -> None:

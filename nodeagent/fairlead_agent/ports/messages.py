@@ -194,16 +194,25 @@ def neighbour_delete(address: Address, index: int) -> Message:
     )
 
 
-def default_route_add(gateway: Address, index: int) -> Message:
-    """The pod's way out: via a next hop that is on the link although no address says so (onlink)."""
-    header = _rtmsg(_family(gateway), 0, _RTN_UNICAST, _SCOPE_UNIVERSE, flags=_RTNH_F_ONLINK)
-    body = header + attribute(_RTA_GATEWAY, gateway.packed) + u32(_RTA_OIF, index)
+def default_route_add(gateway: Address, index: int, *, further: bool = False) -> Message:
+    """The pod's way out: via a next hop that is on the link although no address says so (onlink).
+
+    Another interface's that stands already is an error (EEXIST), unless this is a `further` one: behind it.
+    """
+    metric = _POD_METRIC[gateway.version] + (index if further else 0)
     return Message(
         f"default route via {gateway} on link #{index} add",
         rtnl.RTM_NEWROUTE,
         _CREATE | rtnl.NLM_F_EXCL,
-        body,
+        _default_route_body(gateway, index) + u32(_RTA_PRIORITY, metric),
     )
+
+
+def default_route_delete(gateway: Address, index: int) -> Message:
+    """Takes away the pod's way out on this link; one that is gone is fine."""
+    body = _default_route_body(gateway, index)
+    what = f"default route via {gateway} on link #{index} delete"
+    return Message(what, rtnl.RTM_DELROUTE, _DO, body, tolerate=GONE)
 
 
 def host_route(address: Address, index: int) -> Route:
@@ -258,6 +267,11 @@ def _rtmsg(
 ) -> bytes:
     # The table of more than 8 bits travels as an attribute; 0 here stands for "see there".
     return struct.pack("=BBBBBBBBI", family, prefix, 0, 0, 0, protocol, scope, kind, flags)
+
+
+def _default_route_body(gateway: Address, index: int) -> bytes:
+    header = _rtmsg(_family(gateway), 0, _RTN_UNICAST, _SCOPE_UNIVERSE, flags=_RTNH_F_ONLINK)
+    return header + attribute(_RTA_GATEWAY, gateway.packed) + u32(_RTA_OIF, index)
 
 
 def _route_body(route: Route) -> bytes:

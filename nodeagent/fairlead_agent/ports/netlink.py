@@ -79,7 +79,7 @@ class Netlink:
         host = self._create_pair(wiring, netns_fd)
         try:
             with self._inside(netns_fd) as pod:
-                pod.batch(_pod_messages(wiring, host.peer_index, self._ipv6))
+                _wire_inside(pod, wiring, host.peer_index, self._ipv6)
             self._host(lambda own: own.batch(_host_messages(wiring, host.index)))
         except PortError:
             self._host(lambda own: own.batch([messages.link_delete(wiring.host_ifname)]))
@@ -254,6 +254,23 @@ def _pod_messages(wiring: Wiring, index: int, ipv6: bool) -> list[Message]:
         batch.append(messages.neighbour_put(gateway, wiring.host_mac, index, router=True))
         batch.append(messages.default_route_add(gateway, index))
     return batch
+
+
+def _wire_inside(pod: RtnlSocket, wiring: Wiring, index: int, ipv6: bool) -> None:
+    failures = pod.each(_pod_messages(wiring, index, ipv6))
+    # Of all that a new link gets only the default route can exist already, as that of an older interface.
+    if failures and all(isinstance(one, NetlinkError) and one.code == errno.EEXIST for one in failures):
+        failures = pod.each(_further_defaults(wiring, index))
+    if failures:
+        raise failures[0]
+
+
+def _further_defaults(wiring: Wiring, index: int) -> list[Message]:
+    gateways = [GATEWAYS[address.version] for address in wiring.addresses]
+    return [
+        *(messages.default_route_delete(gateway, index) for gateway in gateways),
+        *(messages.default_route_add(gateway, index, further=True) for gateway in gateways),
+    ]
 
 
 def _host_messages(wiring: Wiring, index: int) -> list[Message]:
