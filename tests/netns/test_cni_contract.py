@@ -23,6 +23,7 @@ from fairlead_core.cni_wire import Request, encode_request
 from tests.cni.plugin import VERSIONS, build
 from tests.netns.real_agent import (
     MTU_BYTES,
+    ROOT,
     Pod,
     RealAgent,
     in_netns,
