@@ -23,7 +23,6 @@ from fairlead_core.cni_wire import Request, encode_request
 from tests.cni.plugin import VERSIONS, build
 from tests.netns.real_agent import (
     MTU_BYTES,
-    ROOT,
     Pod,
     RealAgent,
     in_netns,
@@ -32,6 +31,7 @@ from tests.netns.real_agent import (
     run,
     spec,
 )
+from tests.sandbox.cluster import current
 
 pytestmark = pytest.mark.root
 
@@ -563,7 +563,7 @@ def test_version_needs_no_agent(agent: RealAgent) -> None:
 
 
 def _cnitool() -> str | None:
-    ours = ROOT / ".sandbox/bin/cnitool"
+    ours = current().state / "bin/cnitool"
     return str(ours) if ours.exists() else shutil.which("cnitool")
 
 
