@@ -145,6 +145,11 @@ ip netns del {name}
 """
 
 
+def operators(cluster: Cluster) -> list[str]:
+    pods = cluster.kubectl("get", "pods", "-n", "fairlead-system", "-o", "name").split()
+    return [pod for pod in pods if "/fairlead-operator-" in pod]
+
+
 def condition(cluster: Cluster, node: str, kind: str) -> dict[str, str]:
     found = cluster.get("nodenetwork", node)["status"].get("conditions", [])
     return next((entry for entry in found if entry["type"] == kind), {})
@@ -158,6 +163,8 @@ def test_an_emptied_or_older_nodenetwork_takes_nothing_away(
     revision = spec["revision"] + 1 if offered == "emptied" else 1
     with undisturbed(cluster, pods):
         cluster.kubectl("scale", "-n", "fairlead-system", "deployment/fairlead-operator", "--replicas=0")
+        # An operator that still runs would mend the object before the agent has said anything.
+        wait_until("the operators are gone", lambda: not operators(cluster), 60)
         try:
             patch = json.dumps({"spec": {"revision": revision, "blocks": []}})
             cluster.kubectl("patch", "nodenetwork", "node1", "--type=merge", "-p", patch)
