@@ -49,7 +49,11 @@ class History:
             monitor.wait(5)
 
     def owned_twice(self) -> list[str]:
-        """Addresses that two nodes, or two links, held at one instant."""
+        """Addresses that two nodes held at one instant.
+
+        Two links of one node are not told apart: the kernel drops the IPv4 routes of a link that goes down
+        without a word, so their end cannot be read here. Duplicates on one node show as pods' addresses.
+        """
         held: dict[str, set[str]] = {}
         found = []
         for at, node, address, gained in self.events:
