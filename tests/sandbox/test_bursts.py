@@ -1,6 +1,7 @@
 """Pods come and go in bursts; every address has one owner at every instant."""
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -17,31 +18,38 @@ pytestmark = pytest.mark.sandbox
 PODS = 200
 BURSTS = 4
 
+# What `ip -o monitor link route` prints of links and single addresses of ours.
+LINK = re.compile(r"(?P<deleted>Deleted )?\d+: (?P<dev>fl[0-9a-f]{11})\S*: <(?P<flags>[^>]*)>")
+ROUTE = re.compile(r"(?P<deleted>Deleted )?(?P<address>[0-9a-f.:]+) dev (?P<dev>fl[0-9a-f]{11})\b")
+
 
 @dataclass(slots=True)
 class History:
-    """Routes to single addresses that the kernels of all nodes gained and lost, in order of arrival.
+    """Routes to single addresses that links of all nodes gained and lost, in order of arrival.
 
-    It is read from the kernel, not from what Fairlead believes: `ip monitor route` in every node.
+    It is read from the kernel, not from what Fairlead believes: `ip monitor link route` in every node.
+    An event without address is the end of all that the link had.
     """
 
-    events: list[tuple[float, str, str, bool]] = field(default_factory=list)
+    events: list[tuple[float, tuple[str, str], str, bool]] = field(default_factory=list)
     monitors: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def watch(self, cluster: Cluster, node: str) -> None:
         for flag in ("-4", "-6"):
-            command = [*cluster.command, "exec", node, "--", "ip", flag, "monitor", "route"]
+            command = [*cluster.command, "exec", node, "--", "ip", flag, "-o", "monitor", "link", "route"]
             monitor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             self.monitors.append(monitor)
             threading.Thread(target=self.follow, args=(node, monitor), daemon=True).start()
 
     def follow(self, node: str, monitor: subprocess.Popen[str]) -> None:
         for line in monitor.stdout or ():
-            words = line.split()
-            gone = words[0] == "Deleted"
-            address = words[1 if gone else 0]
-            if " dev fl" in line and "table" not in words:
-                self.events.append((time.monotonic(), node, address, not gone))
+            link, route = LINK.match(line), ROUTE.match(line)
+            if link and (link["deleted"] or "UP" not in link["flags"].split(",")):
+                # The kernel drops the IPv4 routes of a link that goes down without a word.
+                self.events.append((time.monotonic(), (node, link["dev"]), "", False))
+            elif route and "table" not in line:
+                owner = (node, route["dev"])
+                self.events.append((time.monotonic(), owner, route["address"], not route["deleted"]))
 
     def stop(self) -> None:
         for monitor in self.monitors:
@@ -49,18 +57,18 @@ class History:
             monitor.wait(5)
 
     def owned_twice(self) -> list[str]:
-        """Addresses that two nodes held at one instant.
-
-        Two links of one node are not told apart: the kernel drops the IPv4 routes of a link that goes down
-        without a word, so their end cannot be read here. Duplicates on one node show as pods' addresses.
-        """
-        held: dict[str, set[str]] = {}
+        """Addresses that two links, of one node or of two, held at one instant."""
+        held: dict[str, set[tuple[str, str]]] = {}
         found = []
-        for at, node, address, gained in self.events:
+        for at, owner, address, gained in self.events:
+            if not address:
+                for owners in held.values():
+                    owners.discard(owner)
+                continue
             owners = held.setdefault(address, set())
-            if gained and owners - {node}:
-                found.append(f"{address} on {node} at {at:.3f} while {owners} held it")
-            (owners.add if gained else owners.discard)(node)
+            if gained and owners - {owner}:
+                found.append(f"{address} on {owner} at {at:.3f} while {owners} held it")
+            (owners.add if gained else owners.discard)(owner)
         return found
 
 
